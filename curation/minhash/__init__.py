@@ -1,0 +1,1 @@
+"""MinHash deduplication: LSH proposes, measured Jaccard disposes; see `step.py`."""

@@ -1,0 +1,208 @@
+"""Compare two versions: which rows came, went or changed, and what was asked differently.
+
+In: two datasets. Out: a Diff whose counts reconcile: rows(b) = rows(a) - removed + added.
+Shown by: `gristmill diff web/clean@1f2e web/clean@latest`.
+Limit: rows are matched by id; a dataset without ids has rows added and removed, none changed.
+
+Shards with equal digests are left out before any row is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gristmill.errors import StoreError
+from gristmill.query import connect, literal, quoted, source
+from gristmill.store import Dataset
+
+EXAMPLES = 5
+
+
+@dataclass(slots=True)
+class Diff:
+    """What differs between versions a and b."""
+
+    a: str
+    b: str
+    rows_a: int
+    rows_b: int
+    shards_shared: int
+    added: int = 0
+    removed: int = 0
+    changed: int = 0  # the id is in both, the row differs
+    changed_text: int = 0  # of these: the text differs
+    schema: list[dict[str, Any]] = field(default_factory=list)  # column, a, b
+    asked: list[dict[str, Any]] = field(default_factory=list)  # key, a, b: from build records
+    examples: list[dict[str, Any]] = field(default_factory=list)  # change, id, url, columns
+
+    @property
+    def same(self) -> bool:
+        """Equal rows in equal order under one schema (the builds may still differ)."""
+        return self.a.partition("@")[2] == self.b.partition("@")[2]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "same": self.same}
+
+
+def diff(a: Dataset, b: Dataset, examples: int = EXAMPLES) -> Diff:
+    """Compare version `a` (before) with `b` (after); they may be of different datasets."""
+    shared, files_a, files_b = _unshared(a, b)
+    found = Diff(a.ref, b.ref, a.rows, b.rows, shared)
+    found.schema = _schema_changes(a, b)
+    found.asked = _asked_changes(a, b)
+    if files_a or files_b:
+        _compare_rows(found, a, b, files_a, files_b, examples)
+    return found
+
+
+def _unshared(a: Dataset, b: Dataset) -> tuple[int, list[Path], list[Path]]:
+    """How many shards both have, and the files of the others."""
+    digests = [Counter(shard["digest"] for shard in d.manifest["shards"]) for d in (a, b)]
+    shared = digests[0] & digests[1]
+    rest: list[list[Path]] = []
+    for dataset in (a, b):
+        left, files = Counter(shared), []
+        for shard in dataset.manifest["shards"]:
+            if left[shard["digest"]] > 0:
+                left[shard["digest"]] -= 1
+            else:
+                files.append(dataset.path / shard["file"])
+        rest.append(files)
+    return shared.total(), rest[0], rest[1]
+
+
+def _schema_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:
+    before, after = (dict(map(tuple, d.manifest["schema"])) for d in (a, b))
+    return [
+        {"column": name, "a": before.get(name), "b": after.get(name)}
+        for name in [*before, *(n for n in after if n not in before)]
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _asked_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:
+    """Keys of the build records that differ: config, inputs, packages."""
+    try:
+        before, after = (_flat(_asked(d.build())) for d in (a, b))
+    except StoreError:
+        return []  # a version that no build names: `verify` says so
+    return [
+        {"key": key, "a": before.get(key), "b": after.get(key)}
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _asked(build: dict[str, Any]) -> dict[str, Any]:
+    keys = ("use", "config", "parents", "packages", "seed")
+    files = {
+        f["pattern"]: {k: f.get(k) for k in ("digest", "count")} for f in build.get("files", [])
+    }
+    return {**{key: build.get(key) for key in keys}, "files": files}
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"ops.0.rules": "c4"}` for nested mappings and lists."""
+    if isinstance(value, dict):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _compare_rows(
+    found: Diff, a: Dataset, b: Dataset, files_a: list[Path], files_b: list[Path], examples: int
+) -> None:
+    schemas = [dict(map(tuple, d.manifest["schema"])) for d in (a, b)]
+    common = [n for n, kind in schemas[0].items() if schemas[1].get(n) == kind]
+    if not common:
+        found.removed, found.added = a.rows, b.rows
+        return
+    connection = connect(a.store) if a.store == b.store else duckdb.connect()
+    digest = "text_digest" if "text_digest" in common else "text" if "text" in common else None
+    hashed = [n for n in common if not (digest == "text_digest" and n in {"text", "text_digest"})]
+    text = "null" if digest is None else f"hash({quoted(digest)})"
+    row = f"hash({', '.join(map(quoted, hashed)) or '0'})"
+    key = "id" if "id" in common else f"concat({row}, ' ', {text})"
+    sides = " union all ".join(
+        f"select {key} as id, {text} as t, {row} as h, {sign} as s from {source(d, files)}"
+        for d, files, sign in ((a, files_a, -1), (b, files_b, 1))
+        if files
+    )
+    # A multiset difference: ids may repeat, and equal rows cancel wherever they lie.
+    connection.execute(
+        f"""create temp table delta as
+        with cells as (select id, t, h, sum(s) as d from ({sides}) group by all having d <> 0),
+        texts as (select id, t, sum(d) as d from cells group by all),
+        by_text as (select id, least(sum(greatest(d, 0)), sum(greatest(-d, 0))) as changed_text
+                    from texts group by id),
+        by_row as (select id, sum(greatest(d, 0)) as plus, sum(greatest(-d, 0)) as minus
+                   from cells group by id)
+        select by_row.id, plus - least(plus, minus) as added, minus - least(plus, minus) as removed,
+               least(plus, minus) as changed, least(changed_text, plus, minus) as changed_text
+        from by_row join by_text on by_row.id is not distinct from by_text.id"""
+    )
+    sums = "coalesce(sum(added), 0), coalesce(sum(removed), 0), coalesce(sum(changed), 0)"
+    ((added, removed, changed, texts),) = connection.execute(
+        f"select {sums}, coalesce(sum(changed_text), 0) from delta"
+    ).fetchall()
+    found.added, found.removed, found.changed = int(added), int(removed), int(changed)
+    found.changed_text = int(texts) if digest is not None else 0
+    if "id" in common:
+        found.examples = _examples(connection, a, b, files_a, files_b, common, examples)
+
+
+def _examples(
+    connection: duckdb.DuckDBPyConnection,
+    a: Dataset,
+    b: Dataset,
+    files_a: list[Path],
+    files_b: list[Path],
+    common: list[str],
+    limit: int,
+) -> list[dict[str, Any]]:
+    """A few ids of each change, and for changed rows which columns differ."""
+    shown = []
+    for change in ("added", "removed", "changed"):
+        ids = [
+            str(found[0])
+            for found in connection.execute(
+                f"select id from delta where {change} > 0 and id is not null "
+                f"order by md5(id), id limit {int(limit)}"
+            ).fetchall()
+        ]
+        before = _rows_of(connection, a, files_a, ids, common)
+        after = _rows_of(connection, b, files_b, ids, common)
+        for id_ in ids:
+            old, new = before.get(id_, {}), after.get(id_, {})
+            differ = [n for n in common if change == "changed" and old.get(n) != new.get(n)]
+            url = new.get("url", old.get("url"))
+            shown.append({"change": change, "id": id_, "url": url, "columns": differ})
+    return shown
+
+
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    files: list[Path],
+    ids: list[str],
+    columns: list[str],
+) -> dict[str, dict[str, Any]]:
+    if not ids or not files:
+        return {}
+    names = ", ".join(map(quoted, columns))
+    wanted = ", ".join(map(literal, ids))
+    rows = connection.execute(
+        f"select {names} from {source(dataset, files)} where id in ({wanted}) order by all"
+    ).fetchall()
+    return {str(row[columns.index("id")]): dict(zip(columns, row, strict=True)) for row in rows}

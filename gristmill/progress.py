@@ -1,0 +1,171 @@
+"""Progress on stderr: rich bars on a terminal, a plain line every few seconds elsewhere.
+
+In: phases with a total, and how far they are. Out: description, bar, units a second, ETA, rows.
+Shown by: `gristmill run RECIPE`, and `gristmill run RECIPE 2>log` for plain lines.
+Limit: a task that reports nothing for an hour shows nothing for an hour.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import rich.progress
+
+LINE_SECONDS = 5.0  # at most one plain line in this time
+WORTH_A_LINE = 1.0  # seconds; shorter phases leave none behind
+
+
+def human(amount: float, unit: str = "") -> str:
+    """`1.2 GB` for bytes (unit "B"), `12,345 rows` or `3.4M rows` for anything else."""
+    if unit == "B":
+        for prefix in ("", "k", "M", "G", "T"):
+            if abs(amount) < 1000 or prefix == "T":
+                return f"{amount:.0f} B" if not prefix else f"{amount:.1f} {prefix}B"
+            amount /= 1000
+    name = f" {unit}" if unit else ""
+    if abs(amount) < 1_000_000:
+        return f"{amount:,.0f}{name}"
+    return f"{amount / 1e9:.2f}G{name}" if abs(amount) >= 1e9 else f"{amount / 1e6:.2f}M{name}"
+
+
+def clock(seconds: float) -> str:
+    """`42 s`, `3:07` or `2:03:07`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+class PhaseProgress:
+    """One phase under way. Safe to call from several threads."""
+
+    def __init__(self, owner: Progress, title: str, total: int, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done = self.rows = 0
+        self.started = time.monotonic()
+        self._owner = owner
+        self._bar = owner._open_bar(self)
+
+    def advance(self, units: int, rows: int = 0) -> None:
+        """`units` more of the total are done; negative when a task starts again."""
+        with self._owner._lock:
+            self.done += units
+            self.rows += rows
+            self._owner._show(self, self._bar)
+
+    def note(self, text: str) -> None:
+        """Print a line without disturbing the bars."""
+        self._owner.note(text)
+
+    def finish(self) -> None:
+        """The phase is over; its bar gives way to one line."""
+        with self._owner._lock:
+            self._owner._close_bar(self, self._bar)
+
+    def line(self) -> str:
+        """The state as plain text."""
+        seconds = max(time.monotonic() - self.started, 1e-3)
+        speed = self.done / seconds
+        parts = [f"{human(self.done, self.unit)} of {human(self.total, self.unit)}"]
+        if self.done and self.done < self.total:
+            parts.append(f"{human(speed, self.unit)}/s")
+            parts.append(f"{clock((self.total - self.done) / speed)} left")
+        if self.rows:
+            parts.append(human(self.rows, "rows"))
+        return f"{self.title}: {', '.join(parts)}"
+
+    def summary(self) -> str:
+        """The closing line."""
+        seconds = time.monotonic() - self.started
+        rows = f", {human(self.rows, 'rows')}" if self.rows else ""
+        return f"{self.title}: {human(self.done, self.unit)} in {clock(seconds)}{rows}"
+
+
+class Progress:
+    """Bars of a run. Use as a context manager.
+
+    Args:
+        quiet: show nothing at all, notes included.
+        stream: where to write; stderr by default, so that stdout stays clean for `--format json`.
+        terminal: bars (True) or lines (False); by default bars where the stream is a terminal.
+    """
+
+    def __init__(
+        self, quiet: bool = False, stream: TextIO | None = None, terminal: bool | None = None
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._terminal = self._stream.isatty() if terminal is None else terminal
+        self._rich: rich.progress.Progress | None = None
+        self._lock = threading.RLock()
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, error: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if self._rich is not None:
+            self._rich.stop()
+            self._rich = None
+
+    def phase(self, title: str, total: int, unit: str = "") -> PhaseProgress:
+        """Open a phase of `total` units ("B" for bytes, else their name)."""
+        return PhaseProgress(self, title, total, unit)
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        if self._quiet:
+            return
+        with self._lock:
+            if self._rich is not None:
+                self._rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(text, file=self._stream, flush=True)
+
+    def _open_bar(self, phase: PhaseProgress) -> Any:
+        if self._quiet or not self._terminal:
+            return None
+        if self._rich is None:
+            self._rich = _rich_progress(self._stream)
+            self._rich.start()
+        return self._rich.add_task(phase.title, total=max(phase.total, 1), state="")
+
+    def _show(self, phase: PhaseProgress, bar: Any) -> None:
+        if bar is not None and self._rich is not None:
+            state = phase.line().removeprefix(f"{phase.title}: ")
+            self._rich.update(bar, completed=phase.done, state=state)
+        elif phase.done >= phase.total or self._quiet:
+            return  # the closing line says it
+        elif time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._last_line = time.monotonic()
+            print(phase.line(), file=self._stream, flush=True)
+
+    def _close_bar(self, phase: PhaseProgress, bar: Any) -> None:
+        if bar is not None and self._rich is not None:
+            self._rich.remove_task(bar)
+        if time.monotonic() - phase.started >= WORTH_A_LINE:
+            self.note(phase.summary())
+
+
+def _rich_progress(stream: TextIO) -> rich.progress.Progress:
+    """Loaded only where a terminal is there to see it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        console=Console(file=stream),
+        transient=True,
+        refresh_per_second=5,
+    )

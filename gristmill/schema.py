@@ -1,0 +1,104 @@
+"""The kinds of rows: one declared Arrow schema each, checked at commit.
+
+In: a schema about to be committed. Out: nothing, or an error that names the column.
+Shown by: `gristmill show web/clean`. Limit: `document` and `ledger` admit further columns, so that
+ops can
+add theirs; the declared ones keep their types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from gristmill.errors import StoreError, nearest
+
+RULE = pa.struct([("rule", pa.string()), ("value", pa.float64()), ("threshold", pa.float64())])
+MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of row: required columns, whether more may follow, and which are counted by value."""
+
+    name: str
+    required: pa.Schema
+    open: bool = True
+    counted: tuple[str, ...] = ()  # low-cardinality columns whose counts the manifest carries
+
+
+def _kind(name: str, fields: list[tuple[str, pa.DataType]], **options: object) -> Kind:
+    return Kind(name, pa.schema(fields), **options)  # type: ignore[arg-type]
+
+
+_S = pa.string()
+LOCATOR: list[tuple[str, pa.DataType]] = [
+    ("file", _S),  # name under the glob's root
+    ("offset", pa.int64()),
+    ("length", pa.int64()),
+    ("payload_sha1", _S),
+]
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in [
+        _kind(
+            "document",
+            [("id", _S), ("text", _S), ("url", _S), ("date", _S), ("source", _S)],
+            counted=("language", "source"),
+        ),
+        _kind(
+            "ledger",
+            [
+                ("id", _S),
+                ("url", _S),
+                *LOCATOR,
+                ("state", _S),
+                ("step_op", _S),
+                ("reason", _S),
+                ("rules", pa.list_(RULE)),
+            ],
+            counted=("state", "reason", "step_op", "language"),
+        ),
+        _kind("chat", [("id", _S), ("messages", pa.list_(MESSAGE))]),
+        _kind("preference", [("id", _S), ("prompt", _S), ("chosen", _S), ("rejected", _S)]),
+        _kind("prompt", [("id", _S), ("prompt", _S), ("answer", _S), ("verifier", _S)]),
+        _kind(
+            "tokens",
+            [
+                ("input_ids", pa.list_(pa.uint32())),
+                ("loss_mask", pa.list_(pa.bool_())),
+                ("spans", pa.list_(pa.int32())),
+                ("id", _S),
+            ],
+        ),
+        _kind("rows", []),  # tables of a step's own: signatures, reports
+    ]
+}
+
+
+def kind(name: str) -> Kind:
+    """The kind named, or an error with the nearest one."""
+    if name not in KINDS:
+        raise StoreError(f"unknown kind of row {name!r}{nearest(name, KINDS)}")
+    return KINDS[name]
+
+
+def check(kind_name: str, schema: pa.Schema, dataset: str) -> None:
+    """Raise StoreError unless `schema` has what the kind declares; `dataset` is named in errors."""
+    declared = kind(kind_name)
+    for field in declared.required:
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            raise StoreError(
+                f"{dataset}: a {kind_name} needs column {field.name!r} ({field.type}); "
+                f"the rows have {', '.join(schema.names)}"
+            )
+        if schema.field(index).type != field.type:
+            raise StoreError(
+                f"{dataset}: column {field.name!r} is {schema.field(index).type}, "
+                f"a {kind_name} declares {field.type}; cast it before writing"
+            )
+    if not declared.open and len(schema) != len(declared.required):
+        extra = sorted(set(schema.names) - set(declared.required.names))
+        raise StoreError(f"{dataset}: a {kind_name} has no column {extra[0]!r}; drop it")

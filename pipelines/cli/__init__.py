@@ -1,0 +1,38 @@
+"""The command line: `gristmill COMMAND`, one file a group of commands.
+
+In: arguments. Out: tables, JSON or CSV on stdout; progress and errors on stderr; 1 on errors.
+Shown by: `gristmill --help`.
+Limit: what a command needs beyond manifests must be imported when it runs, so that `ls` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gristmill.errors import GristmillError
+from pipelines.cli import datasets, explain, keep, query, run, schema
+from pipelines.cli.options import app
+
+__all__ = ["app", "datasets", "explain", "keep", "main", "query", "run", "schema"]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except GristmillError as error:
+        _stop(f"error: {error}", 1)
+    except (NotADirectoryError, FileNotFoundError, PermissionError) as error:
+        _stop(f"error: {error.filename}: {error.strerror}; is the path right?", 1)
+    except BrokenPipeError:  # `gristmill sql … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _stop("stopped; finished tasks are kept, and the same command continues", 130)
+
+
+def _stop(message: str, code: int) -> None:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(code)

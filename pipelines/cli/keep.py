@@ -1,0 +1,152 @@
+"""`verify`, `gc`, `status`: the store's health, its garbage, and runs that did not finish.
+
+In: a store. Out: tables; `gc --yes` removes. Shown by: `gristmill status`.
+Limit: `status` tells a run of this machine from a dead one by its process id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gristmill.progress import Progress, human
+from pipelines.cli.options import FormatOption, QuietOption, StoreOption, app, open_store
+from pipelines.cli.output import Format, show
+
+
+@app.command()
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this dataset or NAME@VERSION.")
+    ] = None,
+    store: StoreOption = "store",
+    quiet: QuietOption = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Hash every shard again (bytes and rows) and follow every ref, build and parent.
+
+    Exits with 1 when an error is found. Examples: `gristmill verify`, `gristmill verify web/clean`
+    """
+    from gristmill.verify import verify as check
+
+    with Progress(quiet) as progress:
+        checked, problems = check(open_store(store), name, progress)
+    rows = [{"level": p.level, "where": p.where, "what": p.what} for p in problems]
+    errors = sum(p.level == "error" for p in problems)
+    if rows or format is not Format.table:
+        show(rows, format, ["level", "where", "what"])
+    if format is Format.table:
+        print(f"{checked} versions checked, {errors} errors")
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    superseded: Annotated[
+        bool,
+        typer.Option("--superseded", help="Also builds and versions that no tag leads to."),
+    ] = False,
+    days: Annotated[
+        float, typer.Option("--days", min=0, help="Leave alone what is younger.")
+    ] = 7.0,
+    store: StoreOption = "store",
+    format: FormatOption = Format.table,
+) -> None:
+    """Show what nothing needs, with the bytes that it frees; remove it only with --yes.
+
+    Examples: `gristmill gc`, `gristmill gc --superseded --days 30`, `gristmill gc --yes`
+    """
+    from gristmill.garbage import gc as collect
+
+    place = open_store(store)
+    found = collect(place, apply=yes, superseded=superseded, days=days)
+    rows = [
+        {"path": g.path, "kind": g.kind, "bytes": g.bytes, "why": g.why, "removed": yes}
+        for g in found
+    ]
+    if rows or format is not Format.table:
+        show(rows, format, ["path", "kind", "bytes", "why", "removed"])
+    if format is Format.table:
+        size = human(sum(g.bytes for g in found), "B")
+        if not rows:
+            print(f"{place.path}: nothing to remove")
+        else:
+            print(f"{size} removed" if yes else f"{size} can go; --yes removes them")
+
+
+@app.command()
+def status(
+    store: StoreOption = "store",
+    format: FormatOption = Format.table,
+) -> None:
+    """Show runs under way or interrupted: phases, tasks done, tasks failed.
+
+    An interrupted run continues with the command that started it. Example: `gristmill status`
+    """
+    place = open_store(store)
+    rows = []
+    if place.staging.is_dir():
+        folders = [f for f in place.staging.iterdir() if (f / "run.json").is_file()]
+        for folder in sorted(folders, key=lambda f: f.stat().st_mtime):
+            rows += _phases(folder)
+    columns = ["name", "use", "fingerprint", "state", "phase", "tasks", "done", "failed"]
+    if rows or format is not Format.table:
+        show(rows, format, [*columns, "started_at", "recipe", "error"])
+    else:
+        print(f"{place.path}: no run is under way or interrupted")
+
+
+def _phases(folder: Path) -> list[dict[str, Any]]:
+    try:
+        run = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return []  # finished while we looked
+    state = "running" if _alive(run.get("pid")) else "interrupted"
+    rows = []
+    for phase, known in run.get("phases", {}).items():
+        home = folder / phase
+        found = list(home.iterdir()) if home.is_dir() else []
+        failed = [path for path in found if path.name.endswith(".failed.json")]
+        rows.append(
+            {
+                "name": run.get("name"),
+                "use": run.get("use"),
+                "fingerprint": folder.name,
+                "state": state,
+                "phase": phase,
+                "tasks": known["tasks"] if isinstance(known, dict) else known,
+                "done": sum((path / "task.json").is_file() for path in found),
+                "failed": len(failed),
+                "started_at": str(run.get("started_at", ""))[:19],
+                "recipe": run.get("recipe"),
+                "error": _error(failed),
+            }
+        )
+    return rows
+
+
+def _error(failed: list[Path]) -> str | None:
+    for path in sorted(failed):
+        try:
+            return str(json.loads(path.read_text())["error"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,43 @@
+"""Options that commands share, and the app that they register with.
+
+In: nothing. Out: Typer's app, annotated option types. Shown by: `gristmill --help`.
+Limit: `--store` must be on this machine's file system.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gristmill.store import Store
+from pipelines.cli.output import Format
+
+app = typer.Typer(
+    name="gristmill",
+    help="Web dumps into the data that language models are trained on: fast, explained, versioned.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="GRISTMILL_STORE", help="Directory of the store."),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A dataset: `web/clean`, `NAME@VERSION`, `NAME@TAG`.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a variable or STEP.KEY (repeatable)."),
+]
+
+
+def open_store(path: str) -> Store:
+    """The store at `--store`."""
+    return Store(path)

@@ -1,0 +1,232 @@
+"""The planner: what would run, what is built already and why the rest is not, and what it will
+cost.
+
+In: a recipe and a store. Out: one entry a step, in order; nothing is run or written.
+Shown by: `gristmill plan pipelines/recipes/fineweb.yaml`.
+Limit: forecasts scale linearly from the newest build of the same kind of step, else from defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gristmill.errors import GristmillError
+from gristmill.ids import short
+from gristmill.step import Step
+from gristmill.store import Dataset, Store
+from pipelines.fingerprint import Asked, ask
+from pipelines.recipe import Recipe, load_recipe
+from pipelines.run import built, check_ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much data: documents, bytes of text, and its tokens at 4.2 bytes a token."""
+
+    documents: float
+    text_bytes: float
+
+    @property
+    def tokens(self) -> float:
+        return self.text_bytes / 4.2  # English web text under current BPE vocabularies
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Per kind of step, measured in the store's build records or the defaults below."""
+
+    documents_per_file_byte: float = 1 / 13_000  # a gzipped page of a WARC file
+    kept: float = 1.0
+    text_bytes_per_document: float = 4_500.0
+    documents_per_core_second: float = 20_000.0
+    bytes_per_text_byte: float = 0.5  # zstd Parquet with its ledger
+    measured: bool = False
+
+
+# Defaults where the store has no build of the kind: docs/RESULTS.md, order of magnitude only.
+DEFAULTS = {
+    "curate": Rates(kept=0.35, documents_per_core_second=300, bytes_per_text_byte=1.0),
+    "minhash_dedup": Rates(kept=0.6, documents_per_core_second=8_000),
+    "exact_dedup": Rates(kept=0.9, documents_per_core_second=60_000),
+    "decontaminate": Rates(kept=0.998, documents_per_core_second=20_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One step as `gristmill plan` shows it."""
+
+    name: str
+    use: str
+    reads: list[str]
+    state: str  # "built", "to build"
+    why: str
+    documents: int
+    tokens: int
+    core_hours: float
+    disk_bytes: int
+    measured: bool  # the forecast comes from this store's own builds
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan_recipe(
+    recipe: str | Path,
+    *,
+    store: str | Path | Store = "store",
+    set: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    limit: int | None = None,
+) -> list[Planned]:
+    """Plan a recipe; raises what `run_recipe` would raise before its first task."""
+    loaded = load_recipe(recipe, set, profile)
+    place = store if isinstance(store, Store) else Store(store)
+    plans: dict[str, Planned] = {}
+    amounts: dict[str, Amount] = {}
+    versions: dict[str, str] = {}
+    names = {step.name for step in loaded.steps}
+    for step in loaded.steps:
+        if _declared(step) is None:
+            check_ahead(step, place, names)
+        planned, amount = _plan_step(step, loaded, place, plans, amounts, versions, limit)
+        plans[step.name] = planned
+        amounts[step.name] = amount
+    return list(plans.values())
+
+
+def _plan_step(
+    step: Step,
+    recipe: Recipe,
+    store: Store,
+    plans: Mapping[str, Planned],
+    amounts: Mapping[str, Amount],
+    versions: dict[str, str],
+    limit: int | None,
+) -> tuple[Planned, Amount]:
+    waiting = [ref for ref in step.inputs() if _name(ref) in plans and _name(ref) not in versions]
+    rates = measured_rates(store, step.use)
+    declared = _declared(step)
+    if waiting or declared:
+        given = declared or _sum([amounts[_name(ref)] for ref in waiting])
+        why = f"{waiting[0]} is to be built" if waiting else "its source is declared, not there"
+        return _forecast(step, "to build", why, given, rates)
+    inputs = {}
+    for ref in step.inputs():
+        name = _name(ref)
+        inputs[ref] = Dataset(store, name, versions[name]) if name in versions else store[ref]
+    asked = ask(step, store, inputs, limit)
+    if found := built(store, step.name, asked.fingerprint, refresh=False):
+        versions.update(found)
+        dataset = Dataset(store, step.name, found[step.name])
+        totals = dataset.manifest["totals"]
+        amount = Amount(totals["rows"], totals["text_bytes"])
+        shown = Planned(
+            step.name, step.use, step.inputs(), "built", found[step.name], totals["rows"],
+            int(amount.tokens), 0.0, totals["bytes"], True,
+        )  # fmt: skip
+        return shown, amount
+    given = _given(asked, inputs, rates)
+    if limit is not None and asked.files:
+        given = Amount(min(given.documents, limit), given.text_bytes)
+    return _forecast(step, "to build", explain_change(store, step, asked), given, rates)
+
+
+def explain_change(store: Store, step: Step, asked: Asked) -> str:
+    """Why a step is not built: never was, or what differs from its newest build."""
+    builds = store.builds(step.name)
+    if not builds:
+        return "never built"
+    last = builds[-1]
+    if last["fingerprint"] == asked.fingerprint:
+        return "its files are gone from the store"
+    changed = []
+    if last["config"] != asked.config:
+        before, now = last["config"], asked.config
+        keys = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+        changed.append(f"config: {', '.join(keys)}")
+    if last["parents"] != asked.parents:
+        changed.append(f"input: {', '.join(asked.parents)}")
+    if [f["digest"] for f in last["files"]] != [f["digest"] for f in asked.digests.values()]:
+        changed.append("files")
+    if last["packages"] != asked.packages:
+        changed.append("package versions")
+    return f"changed since {short(last['fingerprint'])}: " + ("; ".join(changed) or "step's code")
+
+
+def measured_rates(store: Store, use: str) -> Rates:
+    """Rates of the newest build of this kind of step in the store, else the defaults."""
+    default = DEFAULTS.get(use, Rates())
+    newest: dict[str, Any] | None = None
+    for name in store.names():
+        for build in store.builds(name):
+            later = newest is None or build["created_at"] > newest["created_at"]
+            if build["use"] == use and later and build["rates"]["rows_in"] >= 1000:
+                newest = build
+    if newest is None:
+        return default
+    seen = newest["rates"]
+    rows_in, rows_out = seen["rows_in"], seen["rows_out"]
+    text = seen["text_bytes_out"]
+    per_byte = rows_in / seen["file_bytes_in"] if seen["file_bytes_in"] else 0.0
+    return Rates(
+        per_byte or default.documents_per_file_byte,
+        rows_out / rows_in,
+        text / rows_out if rows_out and text else default.text_bytes_per_document,
+        rows_in / max(seen["core_seconds"], 1e-3),
+        seen["bytes_out"] / text if text else default.bytes_per_text_byte,
+        True,
+    )
+
+
+def _forecast(
+    step: Step, state: str, why: str, given: Amount, rates: Rates
+) -> tuple[Planned, Amount]:
+    out = Amount(given.documents * rates.kept, given.documents * rates.kept * _size(given, rates))
+    shown = Planned(
+        step.name, step.use, step.inputs(), state, why, round(out.documents), round(out.tokens),
+        round(given.documents / rates.documents_per_core_second / 3600, 4),
+        round(out.text_bytes * rates.bytes_per_text_byte), rates.measured,
+    )  # fmt: skip
+    return shown, out
+
+
+def _size(given: Amount, rates: Rates) -> float:
+    if given.text_bytes and given.documents:
+        return given.text_bytes / given.documents
+    return rates.text_bytes_per_document
+
+
+def _given(asked: Asked, inputs: Mapping[str, Dataset], rates: Rates) -> Amount:
+    """What a step whose inputs are there will read."""
+    datasets = [d.manifest["totals"] for d in inputs.values()]
+    if datasets:
+        return _sum([Amount(t["rows"], t["text_bytes"]) for t in datasets])
+    size = sum(file.size for files in asked.files.values() for file in files)
+    return Amount(size * rates.documents_per_file_byte, 0.0)
+
+
+def _declared(step: Step) -> Amount | None:
+    """`from: {…, declare: {documents: n, tokens: n}}`: data that is not there yet."""
+    source = getattr(step, "from_", None)
+    declared = source.get("declare") if isinstance(source, dict) else None
+    if declared is None:
+        return None
+    try:
+        return Amount(float(declared["documents"]), float(declared.get("tokens", 0)) * 4.2)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise GristmillError(
+            f"step {step.name!r}: declare is {declared!r}; it takes documents and tokens, "
+            "e.g. {documents: 3e9, tokens: 2e12}"
+        ) from None
+
+
+def _sum(amounts: list[Amount]) -> Amount:
+    return Amount(sum(a.documents for a in amounts), sum(a.text_bytes for a in amounts))
+
+
+def _name(ref: str) -> str:
+    return ref.partition("@")[0]

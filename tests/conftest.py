@@ -1,0 +1,23 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ["PYTHONPATH"] = str(ROOT)  # worker processes find tests.toy_steps
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real pages and benchmarks, read in place; absent on a user's machine, required in CI."""
+    path = Path(os.environ.get("GRISTMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        message = f"test data not found at {path}; set GRISTMILL_TEST_DATA"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path

@@ -1,0 +1,264 @@
+"""Commands that read a store: what they print, in which format, and how they fail."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from gristmill.store import Store
+from pipelines.cli import app
+from tests.make_store import row_id
+from tests.pipelines.cli.conftest import Call
+
+COMMANDS = sorted(
+    str(info.name or (info.callback and info.callback.__name__)) for info in app.registered_commands
+)
+
+
+def _json(gristmill: Call, *arguments: str) -> Any:
+    said = gristmill(*arguments, "--format", "json")
+    assert said.code == 0, said.err
+    return json.loads(said.out)
+
+
+def _csv(gristmill: Call, *arguments: str) -> list[dict[str, str]]:
+    said = gristmill(*arguments, "--format", "csv")
+    assert said.code == 0, said.err
+    return list(csv.DictReader(io.StringIO(said.out)))
+
+
+def test_ls_lists_the_latest_versions(gristmill: Call, store: Store) -> None:
+    rows = _json(gristmill, "ls")
+    assert [row["name"] for row in rows] == [
+        *("web/clean", "web/clean.ledger", "web/unique", "web/unique.ledger")
+    ]
+    assert rows[0]["version"] == store["web/clean"].version
+    assert (rows[0]["rows"], rows[0]["tags"]) == (8, ["latest"])
+    assert rows[0]["bytes"] == sum(f.stat().st_size for f in store["web/clean"].files)
+    assert len(_json(gristmill, "ls", "--all")) == 6
+    assert {row["name"] for row in _csv(gristmill, "ls", "web/clean")} == {
+        *("web/clean", "web/clean.ledger")
+    }
+    assert "web/unique" in gristmill("ls").out
+    assert _json(gristmill, "ls", "--store", str(store.path / "empty")) == []
+
+
+def test_show_tells_columns_config_and_funnel(gristmill: Call, store: Store) -> None:
+    shown = _json(gristmill, "show", "web/clean")
+    assert shown["rows"] == 8 and shown["schema"][0] == {"column": "id", "type": "string"}
+    assert shown["config"]["ops"][0]["rules"]["min_words"] == 4
+    assert [row["rows"] for row in shown["funnel"]] == [12, 4, 8]
+    table = gristmill("show", f"web/clean@{store.versions('web/clean')[0][:6]}").out
+    assert "gopher_quality.min_words" in table and "crawl/*.warc.gz" in table
+    assert len(_csv(gristmill, "show", "web/clean")) > 10
+
+
+def test_lineage_and_funnel(gristmill: Call, store: Store) -> None:
+    steps = _json(gristmill, "lineage", "web/unique")
+    assert [step["use"] for step in steps] == ["curate", "minhash_dedup"]
+    assert steps[1]["parents"] == [store["web/clean"].ref]
+    assert "crawl/*.warc.gz" in gristmill("lineage", "web/unique").out
+    funnel = _csv(gristmill, "funnel", "web/unique")
+    assert [row["rows"] for row in funnel] == ["12", "4", "8", "8", "1", "7"]
+
+
+def test_sql_prints_every_format(gristmill: Call, store: Store) -> None:
+    query = 'select language, count(*) as n, list(id) as ids from "web/clean" group by 1 order by 1'
+    rows = _json(gristmill, "sql", query)
+    assert [(row["language"], row["n"]) for row in rows] == [("de", 4), ("en", 4)]
+    assert json.loads(_csv(gristmill, "sql", query)[0]["ids"]) == rows[0]["ids"]
+    assert "language" in gristmill("sql", query).out
+    assert _json(gristmill, "sql", "select 1 where false") == []
+    assert _json(gristmill, "sql", "select count(*) as n from this", "--this", "web/unique") == [
+        {"n": 7}
+    ]
+    kinds = _json(
+        gristmill,
+        "sql",
+        "select 1.5::decimal(4,2) d, date '2026-01-02' t, 'nan'::double x, true b, null v, "
+        "'\\x01'::blob raw, {'a': [1]} s, 170141183460469231731687303715884105727::hugeint h",
+    )
+    assert kinds == [
+        {
+            **{"d": 1.5, "t": "2026-01-02", "x": None, "b": True, "v": None, "raw": "AQ=="},
+            **{"s": {"a": [1]}, "h": 2**127 - 1},
+        }
+    ]
+
+
+def test_sql_from_stdin_and_into_a_closed_pipe(store: Store) -> None:
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "sql"]
+    told = subprocess.run(
+        [*command, "-", "--store", str(store.path), "--format", "csv"],
+        input='select count(*) as n from "web/clean"',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "n\n8\n"
+    many = [*command, "from range(300000)", "--format", "csv", "--store", str(store.path)]
+    with subprocess.Popen(many, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_table_is_cut_and_says_so(gristmill: Call, store: Store) -> None:
+    said = gristmill("sql", "select repeat('x', 1000) as x from range(500)").out
+    assert "first 200 rows" in said and "… (1,000 characters)" in said
+    assert len(_csv(gristmill, "sql", "from range(500)")) == 500
+
+
+def test_stats(gristmill: Call, store: Store) -> None:
+    whole = _json(gristmill, "stats", "web/clean")
+    assert whole["rows"] == 8
+    assert {"column": "language", "value": "de", "rows": 4, "share": 0.5} in whole["counts"]
+    by = _csv(gristmill, "stats", "web/clean", "--by", "language")
+    assert [row["rows"] for row in by] == ["4", "4"]
+    (quantiles,) = _json(gristmill, "stats", "web/clean", "--by", "text")
+    assert quantiles["p50"] == len("Grain number 7.")
+    reasons = _json(gristmill, "stats", "web/clean.ledger", "--by", "reason")
+    assert {row["reason"]: row["rows"] for row in reasons} == {"": 8, "gopher_quality.min_words": 4}
+    assert "language" in gristmill("stats", "web/clean").out
+
+
+def test_sample(gristmill: Call, store: Store) -> None:
+    rows = _json(gristmill, "sample", "web/clean", "-n", "3", "--where", "language = 'de'")
+    assert len(rows) == 3 and {row["language"] for row in rows} == {"de"}
+    assert "row 1 of 2" in gristmill("sample", "web/clean", "-n", "2").out
+
+
+def test_diff(gristmill: Call, store: Store) -> None:
+    old = store.versions("web/clean")[0]
+    found = _json(gristmill, "diff", f"web/clean@{old}")
+    assert (found["added"], found["removed"], found["changed"]) == (1, 0, 0)
+    assert found["examples"][0]["id"] == row_id(4)
+    assert {"key": "config.ops.0.rules.min_words", "a": 5, "b": 4} in found["asked"]
+    assert "min_words" in gristmill("diff", f"web/clean@{old}", "web/unique").out
+    assert gristmill("diff", "web/clean").code == 1
+
+
+def test_why_tells_the_story(gristmill: Call, store: Store) -> None:
+    table = gristmill("why", "web/unique", "https://example.org/4", "--signals").out
+    assert f"{store['web/clean'].ref} (curate): kept" in table
+    assert "dropped by minhash_dedup: near_duplicate" in table
+    assert "near_duplicate: 0.9, threshold 0.8" in table and "words = 40" in table
+    (story,) = _json(gristmill, "why", "web/unique", row_id(1))
+    assert story["events"][0]["rules"][0]["threshold"] == 4.0
+    assert len(_csv(gristmill, "why", "web/unique", "example.org")) == 12 + 8
+
+
+def test_verify_exits_with_one_when_something_is_wrong(gristmill: Call, store: Store) -> None:
+    said = gristmill("verify")
+    assert said.code == 0 and "6 versions checked, 0 errors" in said.out
+    file = store["web/clean"].files[0]
+    file.unlink()
+    said = gristmill("verify", "web/clean", "--format", "json")
+    assert said.code == 1
+    (problem,) = json.loads(said.out)
+    assert problem == {
+        "level": "error",
+        "where": store["web/clean"].ref,
+        "what": "00000.parquet is missing",
+    }
+
+
+def test_tags_name_versions(gristmill: Call, store: Store) -> None:
+    old = store.versions("web/clean")[0]
+    assert gristmill("tag", f"web/clean@{old[:6]}", "paper").code == 0
+    assert store["web/clean@paper"].version == old
+    assert {tuple(row["tags"]) for row in _json(gristmill, "ls", "web/clean")} >= {("paper",)}
+    assert gristmill("tag", "web/clean", "paper", "--remove").code == 0
+    assert "web/clean@paper" not in store
+    assert gristmill("tag", "web/clean", "paper", "--remove").code == 1
+    assert gristmill("tag", "web/clean", "latest", "--remove").code == 1
+    assert gristmill("tag", "web/clean", "../../x").code == 1
+
+
+def test_gc_shows_first(gristmill: Call, store: Store) -> None:
+    left = store.staging / "left"
+    left.mkdir()
+    (left / "big").write_bytes(b"x" * 5000)
+    assert "nothing to remove" in gristmill("gc").out
+    said = gristmill("gc", "--days", "0")
+    assert ".staging/left" in said.out and "--yes removes" in said.out and left.exists()
+    rows = _json(gristmill, "gc", "--days", "0", "--yes")
+    assert {"path": ".staging/left", "bytes": 5000, "removed": True}.items() <= {
+        **next(row for row in rows if row["path"] == ".staging/left")
+    }.items()
+    assert not left.exists() and gristmill("verify").code == 0
+
+
+def test_status_of_interrupted_runs(gristmill: Call, store: Store) -> None:
+    assert "no run is under way" in gristmill("status").out
+    folder = store.staging / "0123456789ab"
+    (folder / "documents" / "00000").mkdir(parents=True)
+    (folder / "documents" / "00000" / "task.json").write_text("{}")
+    (folder / "documents" / "00001.failed.json").write_text('{"error": "ValueError: straw"}')
+    run = {"name": "web/clean", "use": "curate", "started_at": "2026-01-01T00:00:00", "pid": 2**30}
+    run |= {"phases": {"documents": {"tasks": 3}}, "recipe": "fineweb.yaml"}
+    (folder / "run.json").write_text(json.dumps(run))
+    (row,) = _json(gristmill, "status")
+    assert (row["state"], row["tasks"], row["done"], row["failed"]) == ("interrupted", 3, 1, 1)
+    assert row["error"] == "ValueError: straw" and row["fingerprint"] == "0123456789ab"
+    assert "interrupted" in gristmill("status").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "web/claen"], "did you mean 'web/clean'"),
+        (["sql", "drop table x"], "only SELECT statements"),
+        (["sql", 'select nope from "web/clean"'], "nope"),
+        (["stats", "web/clean", "--by", "langage"], "did you mean 'language'"),
+        (["why", "web/clean", "nowhere.example"], "no record of web/clean@"),
+        (["ls", "--store", "s3//bucket"], "did you mean 's3://bucket'"),
+        (["run", "nowhere.yaml"], "no recipe at nowhere.yaml"),
+        (["lineage", "../etc"], "is not a name"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_without_a_traceback(
+    gristmill: Call, store: Store, arguments: list[str], said: str
+) -> None:
+    told = gristmill(*arguments)
+    assert told.code == 1 and told.out == ""
+    assert told.err.startswith("error: ") and said in told.err and "Traceback" not in told.err
+
+
+def test_wrong_options_are_told_by_their_name(gristmill: Call) -> None:
+    told = gristmill("ls", "--format", "xml")
+    assert told.code == 2 and "xml" in told.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_an_example(gristmill: Call, command: str) -> None:
+    told = gristmill(command, "--help")
+    assert told.code == 0 and "Example" in told.out
+
+
+def test_odd_names_and_texts_do_not_break_tables(gristmill: Call, store: Store) -> None:
+    said = gristmill("sql", "select '[red]x[/red]' || chr(27) || '[31m' as \"[b]a\", '日本' as b")
+    assert "\x1b" not in said.out
+    assert "[red]x[/red]" in said.out and "[b]a" in said.out and "日本" in said.out
+
+
+def test_starting_loads_nothing_heavy(store: Store) -> None:
+    code = (
+        "import sys\n"
+        "from pipelines.cli import main\n"
+        "sys.argv = ['gristmill', 'ls', '--store', sys.argv[1], '--format', 'json']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numba', 'duckdb', 'pandas', 'pyarrow', 'torch', 'rich.table'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(store.path)], capture_output=True, text=True, check=True
+    )
+    assert told.stderr.strip() == "[]"
