@@ -20,6 +20,7 @@ from pydantic import Field, field_serializer, field_validator
 from curation.ops import Op, parse_op
 from curation.readers import (
     RAW,
+    Reading,
     Source,
     Split,
     is_source,
@@ -196,9 +197,9 @@ def _curate(
     rejected = ctx.writer(".rejected", state.documents) if state.step.rejected else None
     report: dict[str, Any] = {}
     for split in splits:
-        reading = read(split) if isinstance(split, Split) else None
+        reading = _read_shard(split.path) if isinstance(split, _Shard) else read(split)
         at = 0
-        for raw in reading or _read_shard(split.path):
+        for raw in reading:
             if limit is not None:
                 raw = raw.slice(0, limit - rows)
             one_pass = refine_one_by_one if ctx.careful else refine
@@ -220,7 +221,7 @@ def _curate(
                 at = max(at, now)
             if limit is not None and rows >= limit:
                 return {"rows": rows, "report": {}, "crashed": sorted(ctx.skip)}
-        report = reading.report if reading is not None else {}
+        report = reading.report if isinstance(reading, Reading) else {}
     return {"rows": rows, "report": report, "crashed": sorted(ctx.skip)}
 
 

@@ -85,7 +85,7 @@ def _extract(
     size = table.num_rows
     payload = _one(table["payload"], pa.large_binary())
     data, offsets = string_buffers(payload.cast(pa.large_binary()).view(pa.large_string()))
-    view, bounds = memoryview(data), offsets.tolist()
+    view, bounds = data.data, offsets.tolist()
     has_body = payload.is_valid().to_numpy(zero_copy_only=False)
     has_text = table["text"].is_valid().to_numpy()
     types, charsets = table["content_type"].to_pylist(), table["charset"].to_pylist()

@@ -43,8 +43,14 @@ _OPTIONS: dict[str, Any] = {
 # (which is trafilatura's MIN_EXTRACTED_SIZE), the whole page is taken where it has _MORE times as
 # much: F1 on snippets .880 -> .893, other gold unchanged.
 _SHORT, _MORE = 250, 4
-_KEEP_ALL = {key: value for key, value in _OPTIONS.items() if key != "skip_elements"}
-_WHOLE = {"preserve_formatting": True, "alt_texts": False, "skip_elements": ["nav", "footer"]}
+_KEEP_ALL: dict[str, Any] = {
+    key: value for key, value in _OPTIONS.items() if key != "skip_elements"
+}
+_WHOLE: dict[str, Any] = {
+    "preserve_formatting": True,
+    "alt_texts": False,
+    "skip_elements": ["nav", "footer"],
+}
 # Trafilatura's fallback (jusText) takes time with the square of a page's paragraphs: 2 s for 3,000,
 # a minute for 20,000. Pages of more tags, 1 % of real ones, go without it.
 _MANY_TAGS = 8000

@@ -75,7 +75,7 @@ class Pii(Op):
 def _replace(texts: pa.Array | pa.ChunkedArray, marks: list[bytes | None]) -> OpResult:
     data, offsets = string_buffers(texts)
     counts = np.zeros((3, len(offsets) - 1), np.int32)  # emails, addresses, phones
-    view = memoryview(data)
+    view = data.data
     edited: dict[int, tuple[bytearray, int]] = {}  # row: the new text so far, and up to where
     spans = candidates(data, offsets)
     for part in range(0, len(spans), _PART):

@@ -207,7 +207,7 @@ def _documents(table: pa.Table, source: str | None) -> pa.Table:
 def _views(texts: pa.Array) -> list[memoryview]:
     """The bytes of each text without making Python strings."""
     data, offsets = string_buffers(texts)
-    view = memoryview(data)
+    view = data.data
     return [view[a:b] for a, b in pairwise(offsets.tolist())]
 
 

@@ -99,7 +99,7 @@ def _run_steps(
 def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
     """Raise now what would stop a step only when its turn comes, hours later."""
     for ref in step.inputs():
-        if ref.partition("@")[0] not in planned:
+        if not promised(ref, planned):
             try:
                 store[ref]
             except StoreError as error:
@@ -112,6 +112,13 @@ def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
         raise RecipeError(f"step {step.name!r}: {error}") from None
 
 
+def promised(ref: str, planned: set[str]) -> bool:
+    """Whether a step of the recipe makes the dataset: `NAME`, or an output `NAME.suffix` of it."""
+    name = ref.partition("@")[0]
+    suffix = name.rpartition("/")[2].partition(".")[2]
+    return name in planned or bool(suffix and name[: -len(suffix) - 1] in planned)
+
+
 def resolve_inputs(
     step: Step, store: Store, made: Mapping[str, str], planned: set[str], only: str | None = None
 ) -> dict[str, Dataset]:
@@ -121,7 +128,7 @@ def resolve_inputs(
         name = ref.partition("@")[0]
         if "@" not in ref and name in made:
             inputs[ref] = Dataset(store, name, made[name])
-        elif name in planned and name not in made and only is None:
+        elif promised(name, planned) and only is None:
             raise RecipeError(
                 f"step {step.name!r} reads {ref!r}, which a later step makes; put that step first"
             )

@@ -20,19 +20,19 @@ import struct
 import sys
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 HEADER = struct.Struct("<Q")
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: IO[bytes], message: Any) -> None:
     """Write one message."""
     raw = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     stream.write(HEADER.pack(len(raw)) + raw)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """Read one message; EOFError when the other side has gone."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
@@ -44,7 +44,7 @@ def receive(stream: BinaryIO) -> Any:
     return pickle.loads(raw)
 
 
-def _listen(stream: BinaryIO, inbox: queue.Queue[Any]) -> None:
+def _listen(stream: IO[bytes], inbox: queue.Queue[Any]) -> None:
     try:
         while True:
             inbox.put(receive(stream))

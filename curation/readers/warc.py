@@ -113,8 +113,8 @@ class WarcReader:
         if length > MAX_RECORD_BYTES and cursor.hop(length):
             return None
         if length < 0 or length > MAX_RECORD_BYTES:
-            block = cursor.to_mark(MAX_RECORD_BYTES)
-            return None if block is None else _without_trailer(block)
+            found = cursor.to_mark(MAX_RECORD_BYTES)
+            return None if found is None else _without_trailer(found)
         block = cursor.take(length)
         if len(block) == length and self._ends_well():
             return block

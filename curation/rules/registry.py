@@ -54,7 +54,7 @@ def _sets() -> dict[str, RuleSet]:
 
 def _read(name: str, dialect: str, entry: Mapping[str, Any]) -> RuleSet:
     prefix = entry.get("prefix", "")
-    rules = [_rule(f"{name}@{dialect}", *line, prefix) for line in entry["rules"].items()]
+    rules = [_rule(f"{name}@{dialect}", key, line, prefix) for key, line in entry["rules"].items()]
     return RuleSet(name, dialect, tuple(entry["families"]), tuple(rules), entry["source"])
 
 

@@ -225,7 +225,7 @@ def find(
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
-    return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.decontam import recipes
 from curation.decontam.match import Totals, item_thresholds, scan
 from curation.decontam.recipes import (
     DecontaminationRecipe,
@@ -114,8 +115,9 @@ def test_short_items_are_found_whole_and_too_short_ones_are_not_covered() -> Non
     assert (found.text.tolist(), found.item.tolist(), found.value.tolist()) == ([0], [0], [1.0])
 
 
-def test_a_new_recipe_is_one_entry() -> None:
+def test_a_new_recipe_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """n-grams of 4 to 13 words, but those of common use: AFM's shape."""
+    monkeypatch.setattr(recipes, "_RECIPES", dict(recipes._RECIPES))
     afm = register_recipe(
         DecontaminationRecipe("afm_like", "test", tuple(range(4, 14)), 4, 0.0, common_use=1)
     )
