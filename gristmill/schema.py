@@ -26,19 +26,29 @@ class Kind:
     required: pa.Schema
     open: bool = True
     counted: tuple[str, ...] = ()  # low-cardinality columns whose counts the manifest carries
+    mapped: tuple[str, ...] = ()  # required columns that lie plain in the file: gristmill.mapped
 
 
 def _kind(name: str, fields: list[tuple[str, pa.DataType]], **options: object) -> Kind:
     return Kind(name, pa.schema(fields), **options)  # type: ignore[arg-type]
 
 
-_S = pa.string()
+_S, _I32, _I64 = pa.string(), pa.int32(), pa.int64()
 LOCATOR: list[tuple[str, pa.DataType]] = [
     ("file", _S),  # name under the glob's root
     ("offset", pa.int64()),
     ("length", pa.int64()),
     ("payload_sha1", _S),
 ]
+PACKED = {
+    "segment": _I32,
+    "source": _I32,
+    "epoch": _I32,
+    "first_piece": _I64,
+    "pieces": _I32,
+    "tokens": _I32,
+}
+PIECES = {"document": _I64, "offset": _I32, "length": _I32}
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in [
@@ -63,15 +73,18 @@ KINDS: dict[str, Kind] = {
         _kind("chat", [("id", _S), ("messages", pa.list_(MESSAGE))]),
         _kind("preference", [("id", _S), ("prompt", _S), ("chosen", _S), ("rejected", _S)]),
         _kind("prompt", [("id", _S), ("prompt", _S), ("answer", _S), ("verifier", _S)]),
+        # A document a row; `start` is the running sum of `count`. `loss_mask`, a byte a token, and
+        # columns of the documents may follow.
         _kind(
             "tokens",
-            [
-                ("input_ids", pa.list_(pa.uint32())),
-                ("loss_mask", pa.list_(pa.bool_())),
-                ("spans", pa.list_(pa.int32())),
-                ("id", _S),
-            ],
+            [("id", _S), ("start", _I64), ("count", _I32), ("tokens", pa.binary())],
+            counted=("language", "source"),
+            mapped=("start", "count", "tokens", "loss_mask"),
         ),
+        _kind("tokenizer", [("file", _S), ("content", pa.binary())]),
+        # A row of a mixture: which pieces fill it (see `pieces`), counted from its source's first.
+        _kind("packed", [(name, kind) for name, kind in PACKED.items()], mapped=tuple(PACKED)),
+        _kind("pieces", [(name, kind) for name, kind in PIECES.items()], mapped=tuple(PIECES)),
         _kind("rows", []),  # tables of a step's own: signatures, reports
     ]
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,7 @@ from gristmill.schema import kind
 
 SHARD_BYTES = 256 << 20  # Arrow bytes after which the next batch opens a new shard
 ROW_GROUP_BYTES = 24 << 20
+_ONE_PAGE = {"data_page_size": 1 << 30, "max_rows_per_page": 1 << 30, "data_page_version": "1.0"}
 COUNTED_VALUES = 1000  # a column with more distinct values is not counted in manifests
 
 
@@ -31,7 +32,8 @@ class ShardWriter:
 
     def __init__(self, folder: Path, schema: pa.Schema, kind_name: str = "rows") -> None:
         self._folder = folder
-        self._schema = schema = stored(schema)
+        self._mapped = kind(kind_name).mapped
+        self._schema = schema = stored(schema, self._mapped)
         self._counted = [name for name in kind(kind_name).counted if name in schema.names]
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
@@ -99,17 +101,19 @@ class ShardWriter:
 
     def _open(self) -> pq.ParquetWriter:
         self._path = self._folder / f"{len(self.records):05d}.parquet"
+        names = self._schema.names
         return pq.ParquetWriter(
             self._path,
             self._schema,
-            compression="zstd",
-            compression_level=3,
+            compression={n: "none" if n in self._mapped else "zstd" for n in names},
+            compression_level={n: 3 for n in names if n not in self._mapped},
             use_dictionary=[
                 field.name
                 for field in self._schema
                 if pa.types.is_string(field.type) and field.name not in {"text", "id", "url"}
             ],
             write_page_index=True,
+            **(_ONE_PAGE if self._mapped else {}),
         )
 
     def _flush(self) -> None:
@@ -145,9 +149,17 @@ class ShardWriter:
         self._counts = {}
 
 
-def stored(schema: pa.Schema) -> pa.Schema:
-    """The schema as Parquet gives it back: it has no seconds, no date64 and no views."""
-    return pa.schema([field.with_type(_stored(field.type)) for field in schema])
+def stored(schema: pa.Schema, required: Collection[str] = ()) -> pa.Schema:
+    """The schema as Parquet gives it back: it has no seconds, no date64 and no views.
+
+    Columns in `required` have no nulls, so that the file holds their values and nothing else.
+    """
+    return pa.schema(
+        [
+            field.with_type(_stored(field.type)).with_nullable(field.name not in required)
+            for field in schema
+        ]
+    )
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:
