@@ -1,16 +1,20 @@
 # make demo | make test | make check | make bench     (each sets itself up in .venv)
+# make extras adds torch, transformers, TRL and matplotlib; without them `make test` skips what needs
+# them, and says so. CI=true installs them first.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS := .venv/train .venv/ui
+TESTED := .venv/dev $(if $(filter true,$(CI)),$(EXTRAS))
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench extras clean
 
 demo: .venv/base
 	$(BIN)/python -m pipelines.demo
 
-test: .venv/dev
+test: $(TESTED)
 	$(BIN)/python -m pytest -rs
 
-check: .venv/dev
+check: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -18,6 +22,8 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m bench --size full
+
+extras: .venv/dev $(EXTRAS)
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gristmill needs Python 3.11 or later: make PYTHON=python3.11 demo")'
@@ -30,6 +36,10 @@ bench: .venv/dev
 
 .venv/dev: requirements-dev.txt .venv/base
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements-dev.txt
+	touch $@
+
+$(EXTRAS): .venv/%: requirements-%.txt .venv/base
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements-$*.txt
 	touch $@
 
 clean:
