@@ -3,8 +3,7 @@
 In: a table of rows (and the signals of their segment). Out: new columns, failed rules, ledger
 columns.
 Shown by: `gristmill run pipelines/recipes/fineweb.yaml`. Limit: an op sees one batch; what needs
-other rows
-is a step.
+other rows is a step.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ all.
 Shown by: `gristmill run pipelines/recipes/fineweb.yaml`. Limit: one batch at a time, one thread.
 
 Ops that edit text cut the list: the ops between two cuts see the same text and are decided
-together, so
-the ledger holds every rule that a dropped row fails there, not only the first.
+together, so the ledger holds every rule that a dropped row fails there, not only the first.
 """
 
 from __future__ import annotations

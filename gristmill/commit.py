@@ -6,9 +6,8 @@ Shown by: any `gristmill run`. Limit: renames and exclusive links must be atomic
 systems).
 
 Order: version directories (each by one rename), then the build record (exclusive), then refs. A
-crash
-between them leaves at most versions that no build names, which the next run finds again or `gc`
-takes.
+crash between them leaves at most versions that no build names, which the next run finds again or
+`gc` takes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 In: input files and a cache. Out: sha256 of each file's content (its ETag on object stores).
 Shown by: the second `gristmill plan` of a recipe, which reads no file. Limit: a file that was
-rewritten
-with equal size and equal modification time is taken for the old one.
+rewritten with equal size and equal modification time is taken for the old one.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 In: text, or JSON values. Out: the same with credentials replaced by `***`.
 Shown by: `gristmill show web/clean` after a run from a signed URL.
 Limit: knows URL credentials, the usual signature parameters and keys that name a secret; a password
-in
-prose stays.
+in prose stays.
 """
 
 from __future__ import annotations

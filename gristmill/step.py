@@ -2,12 +2,10 @@
 
 In: a validated model. Out: phases of independent tasks; each task publishes one directory.
 Shown by: `gristmill plan RECIPE`. Limit: a task must be a top-level function with picklable
-arguments, because
-it may run in another process or on another machine.
+arguments, because it may run in another process or on another machine.
 
 A step's `phases()` is a generator: what follows a `yield` runs at the barrier, when every task of
-the
-phase has its record, and may read those records to make the next tasks.
+the phase has its record, and may read those records to make the next tasks.
 """
 
 from __future__ import annotations
@@ -47,8 +45,7 @@ class Task:
     """One unit of work: `call(ctx, **args)` returns a JSON-able record (or None).
 
     `id` names the task within its phase and must be a function of input and recipe alone; the order
-    of
-    tasks is the order of their output shards.
+    of tasks is the order of their output shards.
     """
 
     id: str

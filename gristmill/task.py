@@ -5,8 +5,7 @@ In: a task and where its run lives. Out: `STAGING/<phase>/<task>/` with its shar
 Shown by: `ls STORE/.staging/*/`. Limit: a task that was running when the machine died starts over.
 
 A finished task is a directory that exists; a failed one leaves `<task>.failed.json` beside it.
-Drivers
-believe these, never exit codes.
+Drivers believe these, never exit codes.
 """
 
 from __future__ import annotations

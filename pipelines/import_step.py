@@ -1,8 +1,7 @@
 """Import: rows that another tool made, into the store as they are, checked against their kind.
 
 In: Parquet or JSONL files. Out: one version; each file's rows in order. Documents may rather come
-in
-through `curate` without ops, which also gives them a ledger.
+in through `curate` without ops, which also gives them a ledger.
 Shown by: `gristmill import chats/tulu 'tulu/*.parquet' --kind chat`.
 Limit: all files share one schema; a row that breaks it is an error, not a drop.
 """

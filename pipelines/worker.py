@@ -2,12 +2,10 @@
 
 In: length-prefixed pickles ("task", …). Out: ("progress", n) and ("done", failure) likewise.
 Shown by: `gristmill run` (it starts these). Limit: one task at a time; a native crash ends the
-process,
-and the driver lays it to the record in the crash marker.
+process, and the driver lays it to the record in the crash marker.
 
 Not multiprocessing: that would import the user's main module again, which a notebook or a script
-without
-a guard does not survive.
+without a guard does not survive.
 """
 
 from __future__ import annotations
