@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from gristmill.errors import StoreError
+from gristmill.asked import asked_differently
 from gristmill.query import connect, literal, quoted, source
 from gristmill.store import Dataset
 
@@ -37,7 +37,7 @@ class Diff:
     changed: int = 0  # the id is in both, the row differs
     changed_text: int = 0  # of these: the text differs
     schema: list[dict[str, Any]] = field(default_factory=list)  # column, a, b
-    asked: list[dict[str, Any]] = field(default_factory=list)  # key, a, b: from build records
+    asked: list[dict[str, Any]] = field(default_factory=list)  # step, key, a, b: of builds
     examples: list[dict[str, Any]] = field(default_factory=list)  # change, id, url, columns
 
     @property
@@ -54,7 +54,7 @@ def diff(a: Dataset, b: Dataset, examples: int = EXAMPLES) -> Diff:
     shared, files_a, files_b = _unshared(a, b)
     found = Diff(a.ref, b.ref, a.rows, b.rows, shared)
     found.schema = _schema_changes(a, b)
-    found.asked = _asked_changes(a, b)
+    found.asked = asked_differently(a, b)
     if files_a or files_b:
         _compare_rows(found, a, b, files_a, files_b, examples)
     return found
@@ -83,41 +83,6 @@ def _schema_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:
         for name in [*before, *(n for n in after if n not in before)]
         if before.get(name) != after.get(name)
     ]
-
-
-def _asked_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:
-    """Keys of the build records that differ: config, inputs, packages."""
-    try:
-        before, after = (_flat(_asked(d.build())) for d in (a, b))
-    except StoreError:
-        return []  # a version that no build names: `verify` says so
-    return [
-        {"key": key, "a": before.get(key), "b": after.get(key)}
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _asked(build: dict[str, Any]) -> dict[str, Any]:
-    keys = ("use", "config", "parents", "packages", "seed")
-    files = {
-        f["pattern"]: {k: f.get(k) for k in ("digest", "count")} for f in build.get("files", [])
-    }
-    return {**{key: build.get(key) for key in keys}, "files": files}
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"ops.0.rules": "c4"}` for nested mappings and lists."""
-    if isinstance(value, dict):
-        items = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, list):
-        items = [(str(index), item) for index, item in enumerate(value)]
-    else:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in items:
-        flat |= _flat(item, f"{prefix}.{key}" if prefix else key)
-    return flat
 
 
 def _compare_rows(

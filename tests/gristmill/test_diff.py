@@ -38,8 +38,8 @@ def test_added_removed_and_changed_rows(store: Store) -> None:
     }
     columns = {tuple(e["columns"]) for e in found.examples if e["change"] == "changed"}
     assert columns == {("text", "text_digest"), ("language_score",)}
-    assert {"key": "config.v", "a": 1, "b": 2} in found.asked
-    assert {"key": "config.ops.0.c", "a": None, "b": 4} in found.asked
+    assert {"step": "web", "key": "config.v", "a": 1, "b": 2} in found.asked
+    assert {"step": "web", "key": "config.ops.0.c", "a": None, "b": 4} in found.asked
     assert not found.same and not found.schema
 
 
@@ -80,6 +80,25 @@ def test_rows_without_ids_are_added_or_removed(store: Store) -> None:
     b = put(store, "n", {"": ("rows", [pa.table({"n": [2, 3, 4]})])}, config={"v": 2})
     found = diff(a, b)
     assert (found.added, found.removed, found.changed) == (1, 2, 0)
+
+
+def test_what_was_asked_differently_in_the_steps_before(store: Store) -> None:
+    ends = []
+    for words in (30, 50):
+        clean = put_documents(store, "clean", range(words), config={"min_words": words})
+        unique = put_documents(store, "unique", range(words - 1), parents=[clean.ref])
+        ends.append(put_documents(store, "final", range(words - 2), parents=[unique.ref]))
+    a, b = ends
+    told = [(row["step"], row["key"], row["a"], row["b"]) for row in diff(a, b).asked]
+    assert told[0] == ("clean", "config.min_words", 30, 50)
+    assert [(step, key) for step, key, _, _ in told[1:]] == [
+        ("unique", "parents.0"),
+        ("final", "parents.0"),
+    ]
+    far = diff(store["clean"], a).asked
+    assert [row["b"] for row in far if row["key"] == "config.min_words"] == [30, None]
+    assert {"step": "unique", "key": "use", "a": None, "b": "test"} in far
+    assert far[-1]["step"] == "clean → final"
 
 
 @settings(max_examples=25, deadline=None)

@@ -140,7 +140,8 @@ def test_diff(gristmill: Call, store: Store) -> None:
     found = _json(gristmill, "diff", f"web/clean@{old}")
     assert (found["added"], found["removed"], found["changed"]) == (1, 0, 0)
     assert found["examples"][0]["id"] == row_id(4)
-    assert {"key": "config.ops.0.rules.min_words", "a": 5, "b": 4} in found["asked"]
+    key = "config.ops.0.rules.min_words"
+    assert {"step": "web/clean", "key": key, "a": 5, "b": 4} in found["asked"]
     assert "min_words" in gristmill("diff", f"web/clean@{old}", "web/unique").out
     assert gristmill("diff", "web/clean").code == 1
 
