@@ -117,7 +117,7 @@ def funnel(dataset: Dataset) -> list[dict[str, Any]]:
             rows.append(_line(made.ref, "kept", None, None, made.rows or 0, made.rows or 0))
             continue
         total = ledger.rows
-        cells = sorted(_cells(ledger), key=lambda cell: (-cell[3], str(cell[2])))
+        cells = sorted(_cells(ledger), key=lambda cell: (-cell[3], *map(str, cell[2::-1])))
         rows.append(_line(made.ref, "in", None, None, total, total))
         kept = sum(count for state, _, _, count in cells if state != "dropped")
         for state, op, reason, count in cells:
