@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gristmill.errors import StoreError
-from gristmill.lineage import Made, ledger_of, lineage
+from gristmill.lineage import Made, at, ledger_of, lineage
 from gristmill.query import connect, literal, source
 from gristmill.store import Dataset, Store
 
@@ -36,7 +37,7 @@ class Event:
     state: str  # kept, dropped, edited, flagged
     op: str | None
     reason: str | None  # the first failing rule
-    rules: list[dict[str, Any]]  # all of them: rule, value, threshold
+    rules: list[dict[str, Any]]  # all of them: rule, value, threshold; found, allowed: of a choice
     details: dict[str, Any]  # the step's own columns: partner, similarity, benchmark item…
     signals: dict[str, int]
 
@@ -125,6 +126,7 @@ def _tell(stories: dict[str, Story], made: Made, ledger: Dataset, ids: list[str]
     )
     names = [column[0] for column in found.description or []]
     signals = _signal_names(ledger)
+    allowed = _allowed(at(ledger, made.ref).build()["config"])
     for values in found.fetchall():
         row = dict(zip(names, values, strict=True))
         story = stories.get(row["id"])
@@ -140,11 +142,30 @@ def _tell(stories: dict[str, Story], made: Made, ledger: Dataset, ids: list[str]
                 state=row["state"],
                 op=row["step_op"],
                 reason=row["reason"],
-                rules=row["rules"] or [],
+                rules=[_with_choice(rule, row, allowed) for rule in row["rules"] or []],
                 details={n: v for n, v in told.items() if n not in signals},
                 signals={n: v for n, v in told.items() if n in signals},
             )
         )
+
+
+def _allowed(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Rule -> the values that pass it, for ops with a list `keep`: language.not_kept -> [en, de].
+
+    A step with two ops of one name is left out: their columns are not told apart here.
+    """
+    found = [pair for op in config.get("ops") or [] for pair in op.items() if pair[1].get("keep")]
+    times = Counter(name for name, _ in found)
+    return {f"{name}.not_kept": op["keep"] for name, op in found if times[name] == 1}
+
+
+def _with_choice(
+    rule: dict[str, Any], row: Mapping[str, Any], allowed: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    if rule["rule"] not in allowed:
+        return rule
+    found = row.get(rule["rule"].partition(".")[0])
+    return {**rule, "found": found, "allowed": allowed[rule["rule"]]}
 
 
 def _empty(value: Any) -> bool:

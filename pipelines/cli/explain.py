@@ -133,6 +133,9 @@ def _details(event: dict[str, Any]) -> list[str]:
 
 def _rule(rule: dict[str, Any]) -> str:
     line = str(rule["rule"])
+    if "allowed" in rule:
+        score = f" ({rule['value']:.6g})" if rule["value"] is not None else ""
+        return f"{line}: {rule['found'] or 'none'}{score}, kept: {', '.join(rule['allowed'])}"
     if rule["value"] is not None:
         line += f": {rule['value']:.6g}"
     if rule["threshold"] is not None:

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from gristmill.store import Store
 from pipelines.cli import app
-from tests.make_store import row_id
+from tests.make_store import documents, ledger, put, row_id
 from tests.pipelines.cli.conftest import Call
 
 COMMANDS = sorted(
@@ -154,6 +155,26 @@ def test_why_tells_the_story(gristmill: Call, store: Store) -> None:
     (story,) = _json(gristmill, "why", "web/unique", row_id(1))
     assert story["events"][0]["rules"][0]["threshold"] == 4.0
     assert len(_csv(gristmill, "why", "web/unique", "example.org")) == 12 + 8
+
+
+def test_why_names_the_language_and_those_wanted(gristmill: Call, store: Store) -> None:
+    failed = [("language.not_kept", 0.97, float("nan"))]
+    rows = [(1, "dropped", "language", "language.not_kept", failed)]
+    put(
+        store,
+        "web/ko",
+        {
+            "": ("document", [documents([2])]),
+            ".ledger": ("ledger", [ledger(rows, {"language": (pa.string(), ["ko"])})]),
+        },
+        config={"ops": [{"extract": {}}, {"language": {"keep": ["en", "de"]}}]},
+        use="curate",
+    )
+    said = gristmill("why", "web/ko", row_id(1)).out
+    assert "language.not_kept: ko (0.97), kept: en, de" in said
+    (story,) = _json(gristmill, "why", "web/ko", row_id(1))
+    rule = story["events"][0]["rules"][0]
+    assert (rule["found"], rule["allowed"]) == ("ko", ["en", "de"])
 
 
 def test_verify_exits_with_one_when_something_is_wrong(gristmill: Call, store: Store) -> None:
