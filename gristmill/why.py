@@ -154,9 +154,13 @@ def _allowed(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
     A step with two ops of one name is left out: their columns are not told apart here.
     """
-    found = [pair for op in config.get("ops") or [] for pair in op.items() if pair[1].get("keep")]
-    times = Counter(name for name, _ in found)
-    return {f"{name}.not_kept": op["keep"] for name, op in found if times[name] == 1}
+    ops = [entry for op in config.get("ops") or [] if isinstance(op, dict) for entry in op.items()]
+    times = Counter(name for name, _ in ops)
+    return {
+        f"{name}.not_kept": options["keep"]
+        for name, options in ops
+        if isinstance(options, dict) and options.get("keep") and times[name] == 1
+    }
 
 
 def _with_choice(
