@@ -1,6 +1,7 @@
 """What commands print: a table for people, JSON or CSV for programs, on stdout.
 
-In: columns and rows. Out: text. Shown by: `gristmill ls --format json`.
+In: columns and rows. Out: text; rows too wide for a table as blocks, where a command asks for it.
+Shown by: `gristmill ls --format json`.
 Limit: a table shows at most 200 rows and shortens long texts; JSON and CSV hold everything.
 """
 
@@ -11,16 +12,20 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TABLE_ROWS = 200
 CELL = 300  # characters of one cell of a table
+COLUMN = 12  # characters: a column that wants more is still readable when it gets as many
 
 
 class Format(StrEnum):
@@ -46,9 +51,16 @@ def show(
 
 
 def show_tuples(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Format, title: str | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    format: Format,
+    title: str | None = None,
+    blocks: bool = False,
 ) -> None:
-    """Print rows given as sequences, as they come where the format allows it."""
+    """Print rows given as sequences, as they come where the format allows it.
+
+    blocks: where a table would be too wide to read, print each row as a block of lines.
+    """
     if format is Format.json:
         _write_json(columns, rows)
     elif format is Format.csv:
@@ -56,7 +68,7 @@ def show_tuples(
         writer.writerow(columns)
         writer.writerows([_csv_cell(value) for value in row] for row in rows)
     else:
-        _write_table(columns, iter(rows), title)
+        _write_table(columns, iter(rows), title, blocks)
 
 
 def show_object(value: Mapping[str, Any], format: Format, title: str | None = None) -> None:
@@ -124,30 +136,73 @@ def _csv_cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
-def _write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None) -> None:
-    from rich import box
+def _write_table(
+    columns: Sequence[str], rows: Iterator[Sequence[Any]], title: str | None, blocks: bool
+) -> None:
     from rich.console import Console
+
+    listed = list(islice(rows, TABLE_ROWS))
+    more = next(rows, None) is not None
+    console = Console(soft_wrap=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has no width of its own
+    apart = blocks and bool(listed) and _least_width(columns, listed) > console.width
+    if apart:
+        _print_blocks(console, columns, listed)
+    else:
+        _print_table(console, columns, listed, title)
+    if more:
+        console.print(f"Only the first {TABLE_ROWS} rows; --format csv or json gives them all.")
+    elif not listed:
+        console.print("(no rows)")
+    if apart:
+        console.print(f"Too wide for a table of {console.width} characters; also: --format json.")
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Characters that a readable table of these rows takes."""
+    from rich.cells import cell_len
+
+    wanted = [cell_len(clean(name)) for name in columns]
+    for row in rows:
+        for index, value in enumerate(row):
+            if wanted[index] < COLUMN:
+                wanted[index] = max(wanted[index], cell_len(text(value)))
+    return sum(min(width, COLUMN) for width in wanted) + 3 * len(columns)
+
+
+def _print_blocks(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A row is a block; a column, a line of it (more where its value is long)."""
     from rich.table import Table
     from rich.text import Text
 
-    rows = iter(rows)
-    listed = list(islice(rows, TABLE_ROWS))
-    more = next(rows, None) is not None
+    names = [clean(name) for name in columns]
+    for number, row in enumerate(rows, 1):
+        console.print(Text(f"row {number}", style="bold"))
+        block = Table.grid(padding=(0, 2))
+        block.add_column(no_wrap=True, min_width=max(map(len, names)) + 2)
+        block.add_column(overflow="fold")
+        for name, value in zip(names, row, strict=True):
+            block.add_row(Text(f"  {name}"), Text(text(value)))
+        console.print(block)
+        console.print()
+
+
+def _print_table(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None
+) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for index, name in enumerate(columns):
-        numbers = [row[index] for row in listed if row[index] is not None]
+        numbers = [row[index] for row in rows if row[index] is not None]
         right = bool(numbers) and all(
             isinstance(value, int | float | Decimal) and not isinstance(value, bool)
             for value in numbers
         )
         table.add_column(Text(clean(name)), justify="right" if right else "left", overflow="fold")
-    for row in listed:
+    for row in rows:
         table.add_row(*(Text(text(value)) for value in row))
-    console = Console(soft_wrap=False)
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no width of its own
     console.print(table)
-    if more:
-        console.print(f"Only the first {TABLE_ROWS} rows; --format csv or json gives them all.")
-    elif not listed:
-        console.print("(no rows)")

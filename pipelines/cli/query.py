@@ -1,4 +1,4 @@
-"""`sql`, `stats`, `sample`, `diff`: questions about rows.
+"""`sql`, `sample`, `diff`: questions about rows.
 
 In: a store and a question. Out: rows. Shown by: `gristmill sql 'show tables'`.
 Limit: results are printed, not stored; a recipe makes new datasets.
@@ -37,42 +37,7 @@ def sql(
     place = open_store(store)
     text = sys.stdin.read() if query == "-" else query
     columns, rows = Catalog(place, this=place[this] if this else None).stream(text)
-    show_tuples(columns, rows, format)
-
-
-@app.command()
-def stats(
-    name: NameArgument,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", help="Group by a column; `host` is taken from `url`."),
-    ] = None,
-    of: Annotated[
-        str | None, typer.Option("--of", help="Quantiles of this column in each group.")
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="At most so many groups.")] = 50,
-    store: StoreOption = "store",
-    format: FormatOption = Format.table,
-) -> None:
-    """Totals and counts from the manifest, without a scan; quantiles of any column by one.
-
-    Examples: `gristmill stats web/clean`, `gristmill stats web/clean --by language`,
-    `gristmill stats web/clean --by language --of text`, `gristmill stats web/clean --by host`
-    """
-    from gristmill.stats import stats as rows_of
-    from gristmill.stats import totals
-
-    dataset = open_store(store)[name]
-    rows = rows_of(dataset, by, of, top)
-    if by is None and of is None:
-        if format is Format.json:
-            show_object({**totals(dataset), "counts": rows}, format)
-            return
-        if format is Format.table:
-            show_object(totals(dataset), format)
-        show(rows, format, ["column", "value", "rows", "share"])
-        return
-    show(rows, format)
+    show_tuples(columns, rows, format, blocks=True)
 
 
 @app.command()

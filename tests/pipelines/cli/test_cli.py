@@ -117,6 +117,24 @@ def test_a_table_is_cut_and_says_so(gristmill: Call, store: Store) -> None:
     assert len(_csv(gristmill, "sql", "from range(500)")) == 500
 
 
+def test_rows_too_wide_for_a_table_are_blocks(
+    gristmill: Call, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = 'select * from "web/clean.ledger" order by "offset" limit 2'
+    told = gristmill("sql", wide).out  # 11 columns: 200 characters will do
+    assert "row 1" not in told and "gopher_quality.min_words" in told
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    told = gristmill("sql", wide).out
+    assert "row 1" in told and "row 2" in told and "--format json" in told
+    lines = [line.split() for line in told.splitlines()]
+    assert ["url", "https://example.org/0"] in lines
+    assert ["reason", "gopher_quality.min_words"] in lines
+    assert max(map(len, told.splitlines())) <= 90  # colours included
+    assert "row 1" not in gristmill("sql", 'select id, text from "web/clean"').out
+    assert "(no rows)" in gristmill("sql", f"from ({wide}) where false").out
+
+
 def test_stats(gristmill: Call, store: Store) -> None:
     whole = _json(gristmill, "stats", "web/clean")
     assert whole["rows"] == 8
