@@ -1,0 +1,205 @@
+"""The arithmetic of a plan: which source, and which of its rows, stands at a global position.
+
+In: the JSON that a mixture's `.plan` output holds. Out: for any positions, their segment, their
+source and their row of the mixture's packed rows. Shown by: `python -m mixtures.plan STORE MIX 0`.
+Limit: injected positions stand in memory, 8 bytes each.
+
+Packed rows lie source by source, segment by segment within a source, in the order in which they are
+taken. So a position needs a block (mixtures.block), two divisions and two sums; nothing is looked
+up in a table as long as the training run.
+
+    {"format": 1, "name", "seed", "tokenizer": "NAME.tokenizer@version", "vocab_size", "pad",
+     "attention": "document" | "row",
+     "sources": [{"name", "ref": "tokens/web@version", "documents", "tokens", "rows", "pieces"}, …],
+     "segments": [{"rows", "seq", "batch", "block": [slots of each source],
+                   "counts": [rows of each source]}, …],
+     "injected": {"source": index or null, "positions": [global positions, sorted]}}
+
+`rows` and `counts` include injected rows; the injected source has no slots: its rows are taken in
+order at its positions, and the block deals the other positions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gristmill.errors import StoreError
+from mixtures.block import I64, U16, arrange, ranks, rows_of
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of rows of one length, taken from the sources in fixed shares."""
+
+    number: int
+    start: int  # its first global position
+    rows: int
+    seq: int
+    batch: int  # rows an optimiser step
+    block: tuple[int, ...]
+    counts: tuple[int, ...]
+    dealt: tuple[int, ...]  # counts without injected rows
+    injected: tuple[int, int]  # its part of the injected positions
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.rows
+
+    @property
+    def steps(self) -> int:
+        """Whole optimiser steps."""
+        return self.rows // self.batch
+
+    @cached_property
+    def order(self) -> U16:
+        """Source of each slot of the block; StoreError if the block does not give `counts`."""
+        order = arrange(self.block)
+        found = rows_of(order, sum(self.dealt), len(self.block))
+        for source in np.flatnonzero(found != np.array(self.dealt)).tolist():
+            raise StoreError(
+                f"segment {self.number} of the plan gives source {source} {found[source]:,} rows "
+                f"by its block, {self.dealt[source]:,} by its counts; build the mixture again"
+            )
+        return order
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int32]:
+        return ranks(self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source of the mixture, and where its rows and pieces begin in the mixture's."""
+
+    name: str
+    ref: str
+    rows: int
+    pieces: int
+    first_row: int
+    first_piece: int
+
+
+class Spec:
+    """A plan's description, checked."""
+
+    def __init__(self, raw: Mapping[str, Any], ref: str) -> None:
+        if raw.get("format") != FORMAT:
+            raise StoreError(
+                f"{ref}: plan format {raw.get('format')!r}; this Gristmill reads {FORMAT}: "
+                "build the mixture again, or use the Gristmill that made it"
+            )
+        self.ref = ref
+        self.tokenizer: str = raw["tokenizer"]
+        self.vocab_size: int = raw["vocab_size"]
+        self.pad: int = raw["pad"]
+        self.attention: str = raw["attention"]
+        self.positions = np.asarray(raw["injected"]["positions"], np.int64)
+        self.injected = -1 if raw["injected"]["source"] is None else raw["injected"]["source"]
+        self.sources = self._sources(raw)
+        self.segments = self._segments(raw)
+        self._check()
+        self.ends = np.array([segment.stop for segment in self.segments], np.int64)
+        counts = np.array([s.counts for s in self.segments], np.int64)
+        self._bases = np.array([s.first_row for s in self.sources]) + np.cumsum(counts, 0) - counts
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def segments_at(self, index: I64) -> I64:
+        """Number of the segment of each position."""
+        return np.searchsorted(self.ends, index, "right").astype(np.int64)
+
+    def locate(self, index: I64) -> tuple[I64, I64]:
+        """Positions [n] -> source of each, and its row in the mixture's packed rows."""
+        numbers = self.segments_at(index)
+        source, row = np.empty_like(index), np.empty_like(index)
+        if len(numbers) and numbers[0] == numbers[-1] and (numbers == numbers[0]).all():
+            source[:], row[:] = self._locate(int(numbers[0]), index)
+            return source, row
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            source[here], row[here] = self._locate(number, index[here])
+        return source, row
+
+    def _locate(self, number: int, index: I64) -> tuple[I64, I64]:
+        segment = self.segments[number]
+        order = segment.order
+        place = index - segment.start
+        first, stop = segment.injected
+        if first == stop:
+            turn, slot = np.divmod(place, len(order))
+            source = order[slot].astype(np.int64)
+            taken = turn * np.array(segment.block, np.int64)[source] + segment.ranks[slot]
+            return source, self._bases[number][source] + taken
+        before = np.searchsorted(self.positions[first:stop], index)
+        asked = self.positions[first:stop][np.minimum(before, stop - first - 1)] == index
+        source = np.full(len(index), self.injected, np.int64)
+        taken = before.astype(np.int64)
+        if not asked.all():
+            turn, slot = np.divmod((place - before)[~asked], len(order))
+            dealt = order[slot].astype(np.int64)
+            source[~asked] = dealt
+            taken[~asked] = turn * np.array(segment.block, np.int64)[dealt] + segment.ranks[slot]
+        return source, self._bases[number][source] + taken
+
+    def _sources(self, raw: Mapping[str, Any]) -> list[Source]:
+        sources, row, piece = [], 0, 0
+        for given in raw["sources"]:
+            rows, pieces = given["rows"], given["pieces"]
+            sources.append(Source(given["name"], given["ref"], rows, pieces, row, piece))
+            row, piece = row + rows, piece + pieces
+        return sources
+
+    def _segments(self, raw: Mapping[str, Any]) -> list[Segment]:
+        segments, start = [], 0
+        for number, given in enumerate(raw["segments"]):
+            stop = start + given["rows"]
+            first, last = np.searchsorted(self.positions, [start, stop]).tolist()
+            dealt = list(given["counts"])
+            if self.injected >= 0:
+                dealt[self.injected] -= last - first
+            shape = (given["rows"], given["seq"], given["batch"])
+            shares = tuple(given["block"]), tuple(given["counts"]), tuple(dealt)
+            segments.append(Segment(number, start, *shape, *shares, (first, last)))
+            start = stop
+        return segments
+
+    def _check(self) -> None:
+        """What makes positions meaningless if it does not hold."""
+        if not self.segments or not self.sources:
+            raise StoreError(f"{self.ref}: the plan has no segment or no source")
+        for number, source in enumerate(self.sources):
+            counted = sum(segment.counts[number] for segment in self.segments)
+            if counted != source.rows:
+                raise StoreError(
+                    f"{self.ref}: source {source.name!r} has {source.rows:,} rows, its segments "
+                    f"count {counted:,}; build the mixture again"
+                )
+        for segment in self.segments:
+            if sum(segment.counts) != segment.rows or min(segment.seq, segment.batch) < 1:
+                raise StoreError(
+                    f"{self.ref}: segment {segment.number} has {segment.rows:,} rows, its sources "
+                    f"{sum(segment.counts):,}, of {segment.seq} tokens, {segment.batch} a step"
+                )
+        rises = (np.diff(self.positions) > 0).all()
+        inside = not len(self.positions) or (
+            self.positions[0] >= 0 and self.positions[-1] < self.segments[-1].stop
+        )
+        if not rises or not inside or (len(self.positions) and self.injected < 0):
+            raise StoreError(f"{self.ref}: injected positions must rise, inside the plan's rows")
+        if self.attention not in ("document", "row"):
+            raise StoreError(f"{self.ref}: attention {self.attention!r} is not document or row")
+
+
+def read_spec(text: str, ref: str) -> Spec:
+    """A plan's description from its JSON; `ref` is named in errors."""
+    return Spec(json.loads(text), ref)

@@ -1,0 +1,140 @@
+"""Ways to cut a plan: by rank, by micro-batch, and read ahead where rows are asked for in order.
+
+In: a plan. Out: map-style datasets over its positions. Shown by: `plan.rank(0, 8)[3]`.
+Limit: a segment's rows beyond its last whole optimiser step are in no micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+from gristmill.errors import StoreError
+
+if TYPE_CHECKING:
+    from mixtures.plan import Plan
+
+AHEAD_TOKENS = 1 << 17  # read at once when rows are asked for in sequence: 3 MB of arrays
+Item = dict[str, Any]
+
+
+class Ahead:
+    """Every `step`-th row of a plan, read in blocks that grow while the access is in sequence."""
+
+    def __init__(self, plan: Plan, first: int = 0, step: int = 1) -> None:
+        self._plan, self._first, self._step = plan, first, step
+        self._block: tuple[int, Item] | None = None  # replaced as one: threads may share a plan
+        self._next, self._size = -1, 1
+
+    def __getitem__(self, number: int) -> Item:
+        begin, batch = self._block or (number, {"row": ()})
+        if not begin <= number < begin + len(batch["row"]):
+            begin, batch = self._block = number, self._read(number)
+        place = number - begin
+        self._next = number + 1
+        item = {name: batch[name][place].copy() for name in ("input_ids", "labels", "position_ids")}
+        return {**item, "source": int(batch["source"][place]), "row": int(batch["row"][place])}
+
+    def _read(self, number: int) -> Item:
+        position = self._first + number * self._step
+        segment = self._plan.segment_of(position)
+        self._size = self._size * 4 if number == self._next else 1
+        size = min(self._size, max(1, AHEAD_TOKENS // segment.seq))
+        stop = min(segment.stop, position + size * self._step)
+        return self._plan.rows(np.arange(position, stop, self._step))
+
+
+class Rank:
+    """One rank's rows: item j is the plan's row `rank + j * world`."""
+
+    def __init__(self, plan: Plan, rank: int, world: int) -> None:
+        if not 0 <= rank < world:
+            raise StoreError(f"rank {rank} of {world}: ranks are numbered from 0 to {world - 1}")
+        self.plan, self.number, self.world = plan, rank, world
+        self._ahead = Ahead(plan, rank, world)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rank, (self.plan, self.number, self.world)
+
+    def __len__(self) -> int:
+        return max(0, -(-(len(self.plan) - self.number) // self.world))
+
+    def __getitem__(self, number: SupportsIndex) -> Item:
+        return self._ahead[_inside(number, len(self))]
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Item]:
+        return self.plan.__getitems__([self.number + n * self.world for n in numbers])
+
+
+class MicroBatches:
+    """The plan as batches [b, seq]: step by step, each optimiser step in `per_step` equal parts.
+
+    Part p of a step has its rows p * b up to (p + 1) * b, b = segment.batch / per_step; so ramps of
+    batch and length are data, and per_step is accumulation times ranks. Take items in order; a
+    sampler that deals item j to rank j % ranks gives every rank whole parts.
+    """
+
+    def __init__(self, plan: Plan, per_step: int) -> None:
+        for segment in plan.segments:
+            if per_step < 1 or segment.batch % per_step:
+                raise StoreError(
+                    f"{per_step} micro-batches a step: segment {segment.number} has "
+                    f"{segment.batch} rows a step; choose a divisor of them"
+                )
+        self.plan, self.per_step = plan, per_step
+        self._steps = np.cumsum([0, *(segment.steps for segment in plan.segments)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MicroBatches, (self.plan, self.per_step)
+
+    def __len__(self) -> int:
+        return self.steps * self.per_step
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return int(self._steps[-1])
+
+    @property
+    def left_out(self) -> int:
+        """Rows beyond the last whole step of their segment, whatever `per_step` is."""
+        return sum(segment.rows % segment.batch for segment in self.plan.segments)
+
+    def position(self, number: int) -> int:
+        """The plan's position at which item `number` begins (for `plan.state`)."""
+        if number == len(self):
+            return len(self.plan)
+        step, part = divmod(_inside(number, len(self)), self.per_step)
+        of = int(np.searchsorted(self._steps, step, "right")) - 1
+        segment = self.plan.segments[of]
+        within = (step - int(self._steps[of])) * segment.batch
+        return segment.start + within + part * (segment.batch // self.per_step)
+
+    def number(self, position: int) -> int:
+        """The item that begins at a position (what `plan.resume` gave)."""
+        if position == len(self.plan):
+            return len(self)
+        segment = self.plan.segment_of(position)
+        step, rest = divmod(position - segment.start, segment.batch)
+        size = segment.batch // self.per_step
+        if rest % size:
+            raise StoreError(
+                f"position {position} lies inside a micro-batch of {size} rows; go on at an "
+                f"optimiser step, for instance {position - rest}"
+            )
+        return (int(self._steps[segment.number]) + step) * self.per_step + rest // size
+
+    def __getitem__(self, number: SupportsIndex) -> Item:
+        begin = self.position(_inside(number, len(self)))
+        size = self.plan.segment_of(begin).batch // self.per_step
+        return self.plan.rows(np.arange(begin, begin + size))
+
+
+def _inside(number: SupportsIndex, length: int) -> int:
+    """An item's number, or IndexError, which also ends iteration."""
+    index = number.__index__()
+    if not 0 <= index < length:
+        raise IndexError(f"item {index} of {length:,}")
+    return index
