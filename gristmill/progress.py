@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import rich.progress
 
 LINE_SECONDS = 5.0  # at most one plain line in this time
-WORTH_A_LINE = 1.0  # seconds; shorter phases leave none behind
+WORTH_A_LINE = 1.0  # seconds; shorter phases that no line has named leave none behind
 
 
 def human(amount: float, unit: str = "") -> str:
@@ -49,6 +49,7 @@ class PhaseProgress:
         self.title, self.total, self.unit = title, total, unit
         self.done = self.rows = 0
         self.started = time.monotonic()
+        self.told = False  # a line about it is printed: its end must be, too
         self._owner = owner
         self._bar = owner._open_bar(self)
 
@@ -83,8 +84,9 @@ class PhaseProgress:
     def summary(self) -> str:
         """The closing line."""
         seconds = time.monotonic() - self.started
-        rows = f", {human(self.rows, 'rows')}" if self.rows else ""
-        return f"{self.title}: {human(self.done, self.unit)} in {clock(seconds)}{rows}"
+        parts = [human(self.done, self.unit)] if self.done else []
+        parts += [human(self.rows, "rows")] if self.rows else []
+        return f"{self.title}: done in {clock(seconds)}{''.join(', ' + part for part in parts)}"
 
 
 class Progress:
@@ -146,12 +148,13 @@ class Progress:
             return  # the closing line says it
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
+            phase.told = True
             print(phase.line(), file=self._stream, flush=True)
 
     def _close_bar(self, phase: PhaseProgress, bar: Any) -> None:
         if bar is not None and self._rich is not None:
             self._rich.remove_task(bar)
-        if time.monotonic() - phase.started >= WORTH_A_LINE:
+        if phase.told or time.monotonic() - phase.started >= WORTH_A_LINE:
             self.note(phase.summary())
 
 

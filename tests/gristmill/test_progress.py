@@ -57,8 +57,24 @@ def test_lines_are_few_and_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 11  # nine on the way, the note, the end
     assert lines[0].startswith("web/clean · documents: 10 B of 100 B, ")
-    assert lines[-1].startswith("web/clean · documents: 100 B in ") and "20 rows" in lines[-1]
+    assert lines[-1].startswith("web/clean · documents: done in ") and "100 B, 20 rows" in lines[-1]
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_phase_that_a_line_has_named_says_when_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "WORTH_A_LINE", 1e9)
+    stream = io.StringIO()
+    with Progress(stream=stream) as shown:
+        phase = shown.phase("web/clean · uncut", 10, "B")
+        phase.advance(0)
+        phase.finish()
+    assert stream.getvalue().splitlines() == [
+        "web/clean · uncut: 0 B of 10 B",
+        "web/clean · uncut: done in 0.0 s",
+    ]
 
 
 def test_quiet_is_quiet() -> None:
