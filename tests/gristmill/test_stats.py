@@ -90,3 +90,17 @@ def test_a_condition_is_only_a_condition(store: Store, where: str) -> None:
     dataset = put_documents(store, "web", range(3))
     with pytest.raises(QueryError):
         sample(dataset, 2, where=where)
+
+
+def test_groups_of_several_columns_and_numbers_that_are_none(store: Store) -> None:
+    nan = float("nan")
+    table = pa.table(
+        {"topic": ["a", "a", "b"], "format": ["x", "y", "x"], "score": [1.0, nan, 3.0]}
+    )
+    dataset = put(store, "numbers", {"": ("rows", [table])})
+    assert stats(dataset, by="topic, format") == [
+        {"topic": t, "format": f, "rows": 1, "share": 0.333333}
+        for t, f in [("a", "x"), ("a", "y"), ("b", "x")]
+    ]
+    (scores,) = stats(dataset, of="score")
+    assert (scores["rows"], scores["counted"], scores["max"], scores["mean"]) == (3, 2, 3.0, 2.0)
