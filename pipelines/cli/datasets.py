@@ -11,7 +11,7 @@ import typer
 
 from gristmill.progress import clock, human
 from gristmill.store import Dataset, Store
-from pipelines.cli.options import FormatOption, NameArgument, StoreOption, app, open_store
+from pipelines.cli.options import FormatOption, NameArgument, StoreOption, app, existing_store
 from pipelines.cli.output import Format, show, show_object
 
 
@@ -28,7 +28,7 @@ def ls(
 
     Examples: `gristmill ls`, `gristmill ls web --all`, `gristmill ls --format json`
     """
-    place = open_store(store)
+    place = existing_store(store)
     rows = []
     for found in place.names():
         if name and found != name and not found.startswith((name + "/", name + ".")):
@@ -40,7 +40,10 @@ def ls(
             for row in rows
         ]
     columns = ["name", "version", "rows", "bytes", "kind", "tags", "created_at"]
-    show(rows, format, columns, f"{place.path}")
+    if rows or name or format is not Format.table:
+        show(rows, format, columns, f"{place.path}")
+    else:
+        print(f"{place.path}: no datasets yet; `gristmill run` or `gristmill import` makes them")
 
 
 def _versions(store: Store, name: str, every: bool) -> list[dict[str, Any]]:
@@ -79,7 +82,7 @@ def show_dataset(
     from gristmill.lineage import funnel
     from gristmill.stats import totals
 
-    dataset = open_store(store)[name]
+    dataset = existing_store(store)[name]
     builds = dataset.store.builds_of(dataset)
     build = builds[-1] if builds else {}
     summary = {
@@ -125,7 +128,7 @@ def lineage(
     """
     from gristmill.lineage import lineage as steps_of
 
-    steps = steps_of(open_store(store)[name])
+    steps = steps_of(existing_store(store)[name])
     if format is Format.json:
         show([step.as_dict() for step in steps], format)
         return
@@ -154,7 +157,7 @@ def tag(
 
     Examples: `gristmill tag web/final@1f2e3d paper`, `gristmill tag web/final paper --remove`
     """
-    place = open_store(store)
+    place = existing_store(store)
     if remove:
         place.untag(name.partition("@")[0], tag)
         return

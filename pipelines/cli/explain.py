@@ -18,7 +18,7 @@ from pipelines.cli.options import (
     SetOption,
     StoreOption,
     app,
-    open_store,
+    existing_store,
 )
 from pipelines.cli.output import Format, clean, show, show_object, text
 
@@ -47,7 +47,7 @@ def why(
     """
     from gristmill.why import why as stories_of
 
-    place = open_store(store)
+    place = existing_store(store)
     stories = stories_of(place, name, key, limit)
     texts = [_text(place, name, story) if with_text else "" for story in stories]
     if format is Format.json:
@@ -156,7 +156,7 @@ def funnel(
     from gristmill.lineage import funnel as rows_of
 
     columns = ["step", "state", "op", "reason", "rows", "share"]
-    show(rows_of(open_store(store)[name]), format, columns)
+    show(rows_of(existing_store(store)[name]), format, columns)
 
 
 @app.command()
@@ -178,7 +178,7 @@ def sweep(
         raise GristmillError(
             "sweep needs --set RULE_SET.RULE=VALUE, e.g. gopher_quality.min_words=30"
         )
-    found = foretell(open_store(store)[name], parse_set(set)).as_dict()
+    found = foretell(existing_store(store)[name], parse_set(set)).as_dict()
     if format is Format.json:
         show_object(found, format)
         return

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from gristmill.progress import Progress, human
-from pipelines.cli.options import FormatOption, QuietOption, StoreOption, app, open_store
+from pipelines.cli.options import FormatOption, QuietOption, StoreOption, app, existing_store
 from pipelines.cli.output import Format, show
 
 
@@ -34,7 +34,7 @@ def verify(
     from gristmill.verify import verify as check
 
     with Progress(quiet) as progress:
-        checked, problems = check(open_store(store), name, progress)
+        checked, problems = check(existing_store(store), name, progress)
     rows = [{"level": p.level, "where": p.where, "what": p.what} for p in problems]
     errors = sum(p.level == "error" for p in problems)
     if rows or format is not Format.table:
@@ -64,7 +64,7 @@ def gc(
     """
     from gristmill.garbage import gc as collect
 
-    place = open_store(store)
+    place = existing_store(store)
     found = collect(place, apply=yes, superseded=superseded, days=days)
     rows = [
         {"path": g.path, "kind": g.kind, "bytes": g.bytes, "why": g.why, "removed": yes}
@@ -89,7 +89,7 @@ def status(
 
     An interrupted run continues with the command that started it. Example: `gristmill status`
     """
-    place = open_store(store)
+    place = existing_store(store)
     rows = []
     if place.staging.is_dir():
         folders = [f for f in place.staging.iterdir() if (f / "run.json").is_file()]

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gristmill.errors import StoreError
 from gristmill.store import Store
 from pipelines.cli.output import Format
 
@@ -39,5 +40,17 @@ SetOption = Annotated[
 
 
 def open_store(path: str) -> Store:
-    """The store at `--store`."""
+    """The store at `--store`, which a run makes where there is none yet."""
     return Store(path)
+
+
+def existing_store(path: str) -> Store:
+    """The store at `--store`; StoreError where there is none."""
+    store = Store(path)
+    if not store.path.is_dir():
+        what = "is no directory" if store.path.exists() else "is not there"
+        raise StoreError(
+            f"no store at {store.path}: it {what}; name another with --store or GRISTMILL_STORE, "
+            "or make one with `gristmill run`"
+        )
+    return store

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gristmill.errors import GristmillError
-from pipelines.cli.options import FormatOption, NameArgument, StoreOption, app, open_store
+from pipelines.cli.options import FormatOption, NameArgument, StoreOption, app, existing_store
 from pipelines.cli.output import Format, show, show_object, show_tuples
 
 
@@ -34,7 +34,7 @@ def sql(
     """
     from gristmill.query import Catalog
 
-    place = open_store(store)
+    place = existing_store(store)
     text = sys.stdin.read() if query == "-" else query
     columns, rows = Catalog(place, this=place[this] if this else None).stream(text)
     show_tuples(columns, rows, format, blocks=True)
@@ -58,7 +58,7 @@ def sample(
     """
     from gristmill.sample import sample as draw
 
-    table = draw(open_store(store)[name], n, where, seed)
+    table = draw(existing_store(store)[name], n, where, seed)
     rows = table.to_pylist()
     if format is not Format.table:
         show(rows, format, table.schema.names)
@@ -82,7 +82,7 @@ def diff(
     """
     from gristmill.diff import diff as compare
 
-    place = open_store(store)
+    place = existing_store(store)
     before = place[a]
     if b is None and "@" not in a:
         raise GristmillError(f"diff needs two versions: {a}@VERSION, or {a} and another dataset")

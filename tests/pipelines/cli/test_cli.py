@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -47,7 +48,18 @@ def test_ls_lists_the_latest_versions(gristmill: Call, store: Store) -> None:
         *("web/clean", "web/clean.ledger")
     }
     assert "web/unique" in gristmill("ls").out
-    assert _json(gristmill, "ls", "--store", str(store.path / "empty")) == []
+
+
+def test_no_store_and_an_empty_one_are_told_apart(gristmill: Call, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    for command in (["ls"], ["status"], ["gc"], ["verify"], ["sql", "show tables"]):
+        said = gristmill(*command, "--store", str(empty))
+        assert said.code == 1 and f"no store at {empty}" in said.err and said.out == ""
+    empty.mkdir()
+    assert "no datasets yet" in gristmill("ls", "--store", str(empty)).out
+    assert _json(gristmill, "ls", "--store", str(empty)) == []
+    (tmp_path / "file").touch()
+    assert "is no directory" in gristmill("ls", "--store", str(tmp_path / "file")).err
 
 
 def test_show_tells_columns_config_and_funnel(gristmill: Call, store: Store) -> None:
