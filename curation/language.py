@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
+from curation.language_codes import suggest_language
 from curation.ops import Apply, Failure, Op, OpResult, Signals, register_op
 from gristmill import fs
-from gristmill.errors import GristmillError, RecipeError, nearest
+from gristmill.errors import GristmillError, RecipeError
 from gristmill.text.langid import SAMPLE_BYTES, identify, load_naive_bayes, sample_windows
 
 # fastText's compressed model of 176 languages (CC-BY-SA-3.0), as its authors publish it.
@@ -75,7 +76,7 @@ class Language(Op):
             if label not in known:
                 raise RecipeError(
                     f"language: keep has {label!r}, which the model does not know"
-                    f"{nearest(label, known)}"
+                    f"{suggest_language(label, known)}"
                 )
         keep, threshold, sample = frozenset(self.keep), self.min_score, self.sample_bytes
 

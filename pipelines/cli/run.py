@@ -22,6 +22,7 @@ from pipelines.cli.options import (
     open_store,
 )
 from pipelines.cli.output import Format, show
+from pipelines.init import shipped, write_recipe
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's YAML file.")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="A profile of the recipe.")]
@@ -109,17 +110,16 @@ def plan(
 def init(
     target: Annotated[Path, typer.Argument(help="The file to write.")] = Path("recipe.yaml"),
     template: Annotated[
-        str, typer.Option("--template", help="A recipe that comes with Gristmill.")
+        str, typer.Option("--template", help=f"One of these: {', '.join(shipped())}.")
     ] = "fineweb",
 ) -> None:
     """Write a recipe of your own, copied from one that comes with Gristmill.
 
     Examples: `gristmill init`, `gristmill init web.yaml --template fineweb`
     """
-    from pipelines.init import write_recipe
-
     written = write_recipe(target, template)
-    print(f"{written} written; next: gristmill plan {written} --set crawl='DUMP/*.warc.gz'")
+    crawl = " --set crawl='DUMP/*.warc.gz'" if "${crawl}" in written.read_text() else ""
+    print(f"{written} written; next: gristmill plan {written}{crawl}")
 
 
 @app.command("import")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import curation.language as language
+from curation.language_codes import suggest_language
 from curation.ops import OpResult, parse_op
 from gristmill.errors import GristmillError
 
@@ -62,6 +63,11 @@ def test_keep_nothing_keeps_all_and_whole_texts_can_be_read() -> None:
     ("options", "words"),
     [
         ({"keep": ["eng"]}, "'eng', which the model does not know; did you mean 'en'"),
+        ({"keep": "german"}, r"did you mean 'de' \(German\)"),
+        ({"keep": ["en", "germna"]}, r"did you mean 'de' \(German\)"),
+        ({"keep": "de-AT"}, r"did you mean 'de' \(German\)"),
+        ({"keep": "EN"}, r"did you mean 'en' \(English\)"),
+        ({"keep": "klingon"}, r"knows \d+ codes, such as 'en' \(English\)"),
         ({"engine": "lid176"}, "needs `model:`"),
         ({"model": "no/such/lid.176.ftz"}, "matches no file"),
         ({"min_score": 2}, "min_score"),
@@ -70,6 +76,12 @@ def test_keep_nothing_keeps_all_and_whole_texts_can_be_read() -> None:
 def test_errors_name_the_fix(options: dict[str, Any], words: str) -> None:
     with pytest.raises(GristmillError, match=words):
         run(options)
+
+
+def test_a_model_with_labels_of_its_own_is_asked_for_the_nearest() -> None:
+    labels = ["deu_Latn", "eng_Latn", "zho_Hans"]
+    assert suggest_language("eng", labels) == "; did you mean 'eng_Latn'?"
+    assert suggest_language("toki pona", labels) == "; known: deu_Latn, eng_Latn, zho_Hans"
 
 
 def test_a_download_is_checked(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.store import Store
+from pipelines.init import shipped
 from tests.pipelines.cli.conftest import Call
 
 
@@ -58,3 +59,7 @@ def test_init_writes_a_recipe_once(
     assert "steps:" in (tmp_path / "mine.yaml").read_text()
     said = gristmill("init", "mine.yaml")
     assert said.code == 1 and "exists" in said.err
+    told = gristmill("init", "--help").out
+    assert all(name in told for name in shipped())
+    said = gristmill("init", "other.yaml", "--template", "finweb")
+    assert said.code == 1 and "did you mean 'fineweb'" in said.err
