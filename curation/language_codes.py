@@ -19,21 +19,22 @@ af afrikaans afr | sq albanian sqi alb | am amharic amh | ar arabic ara | hy arm
 az azerbaijani aze | eu basque eus baq | be belarusian bel | bn bengali ben | bs bosnian bos
 bg bulgarian bul | my burmese mya bur | ca catalan cat | zh chinese zho chi mandarin
 hr croatian hrv | cs czech ces cze | da danish dan | nl dutch nld dut flemish | en english eng
-eo esperanto epo | et estonian est | fi finnish fin | fr french fra fre | gl galician glg
-ka georgian kat geo | de german deu ger deutsch | el greek ell gre | gu gujarati guj | ht haitian hat | ha hausa hau
-he hebrew heb iw | hi hindi hin | hu hungarian hun | is icelandic isl ice | ig igbo ibo
-id indonesian ind | ga irish gle | it italian ita | ja japanese jpn jp | jv javanese jav
-kn kannada kan | kk kazakh kaz | km khmer khm | ko korean kor | ku kurdish kur | ky kyrgyz kir
-lo lao lao | la latin lat | lv latvian lav | lt lithuanian lit | lb luxembourgish ltz
-mk macedonian mkd mac | mg malagasy mlg | ms malay msa may | ml malayalam mal | mt maltese mlt
-mr marathi mar | mn mongolian mon | ne nepali nep | no norwegian nor nb | oc occitan oci
-or odia ori oriya | ps pashto pus | fa persian fas per farsi | pl polish pol
-pt portuguese por brazilian | pa punjabi pan | qu quechua que | ro romanian ron rum | ru russian rus
-sa sanskrit san | gd gaelic gla | sr serbian srp | si sinhala sin | sk slovak slk slo
-sl slovenian slv | so somali som | es spanish spa castilian | sw swahili swa | sv swedish swe
-tl tagalog tgl filipino | tg tajik tgk | ta tamil tam | tt tatar tat | te telugu tel | th thai tha
-tr turkish tur | tk turkmen tuk | uk ukrainian ukr | ur urdu urd | ug uyghur uig | uz uzbek uzb
-vi vietnamese vie | cy welsh cym wel | xh xhosa xho | yi yiddish yid | yo yoruba yor | zu zulu zul
+eo esperanto epo | et estonian est | fi finnish fin | fr french fra fre | gd gaelic gla
+gl galician glg | ka georgian kat geo | de german deu ger deutsch | el greek ell gre
+gu gujarati guj | ht haitian hat | ha hausa hau | he hebrew heb iw | hi hindi hin
+hu hungarian hun | is icelandic isl ice | ig igbo ibo | id indonesian ind | ga irish gle
+it italian ita | ja japanese jpn jp | jv javanese jav | kn kannada kan | kk kazakh kaz
+km khmer khm | ko korean kor | ku kurdish kur | ky kyrgyz kir | lo lao lao | la latin lat
+lv latvian lav | lt lithuanian lit | lb luxembourgish ltz | mk macedonian mkd mac
+mg malagasy mlg | ms malay msa may | ml malayalam mal | mt maltese mlt | mr marathi mar
+mn mongolian mon | ne nepali nep | no norwegian nor nb | oc occitan oci | or odia ori oriya
+ps pashto pus | fa persian fas per farsi | pl polish pol | pt portuguese por brazilian
+pa punjabi pan | qu quechua que | ro romanian ron rum | ru russian rus | sa sanskrit san
+sr serbian srp | si sinhala sin | sk slovak slk slo | sl slovenian slv | so somali som
+es spanish spa castilian | sw swahili swa | sv swedish swe | tl tagalog tgl filipino
+tg tajik tgk | ta tamil tam | tt tatar tat | te telugu tel | th thai tha | tr turkish tur
+tk turkmen tuk | uk ukrainian ukr | ur urdu urd | ug uyghur uig | uz uzbek uzb | vi vietnamese vie
+cy welsh cym wel | xh xhosa xho | yi yiddish yid | yo yoruba yor | zu zulu zul
 """
 _ENTRIES = [entry.split() for line in _TABLE.split("\n") for entry in line.split("|") if entry]
 _NAMES = {code: words[0] for code, *words in _ENTRIES}
