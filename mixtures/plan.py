@@ -160,9 +160,9 @@ class Plan:
             raise StoreError(f"the state's row is {position!r}; the plan has rows 0 to {len(self)}")
         return position
 
-    def rank(self, rank: int, world: int) -> Rank:
-        """The rows of one rank of several: a map-style view of positions rank, rank + world, …"""
-        return Rank(self, rank, world)
+    def rank(self, rank: int, world: int, start: int = 0) -> Rank:
+        """One rank's rows: a map-style view of start + rank, start + rank + world, …"""
+        return Rank(self, rank, world, start)
 
     def micro_batches(self, per_step: int) -> MicroBatches:
         """Batches shaped as the plan says: every optimiser step in `per_step` equal parts."""

@@ -47,25 +47,28 @@ class Ahead:
 
 
 class Rank:
-    """One rank's rows: item j is the plan's row `rank + j * world`."""
+    """One rank's rows: item j is the plan's row `start + rank + j * world`."""
 
-    def __init__(self, plan: Plan, rank: int, world: int) -> None:
+    def __init__(self, plan: Plan, rank: int, world: int, start: int = 0) -> None:
         if not 0 <= rank < world:
             raise StoreError(f"rank {rank} of {world}: ranks are numbered from 0 to {world - 1}")
-        self.plan, self.number, self.world = plan, rank, world
-        self._ahead = Ahead(plan, rank, world)
+        if not 0 <= start <= len(plan):
+            raise StoreError(f"start {start}: the plan has rows 0 to {len(plan)}")
+        self.plan, self.first, self.world, self._given = plan, start + rank, world, (rank, start)
+        self._ahead = Ahead(plan, self.first, world)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Rank, (self.plan, self.number, self.world)
+        rank, start = self._given
+        return Rank, (self.plan, rank, self.world, start)
 
     def __len__(self) -> int:
-        return max(0, -(-(len(self.plan) - self.number) // self.world))
+        return max(0, -(-(len(self.plan) - self.first) // self.world))
 
     def __getitem__(self, number: SupportsIndex) -> Item:
         return self._ahead[_inside(number, len(self))]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Item]:
-        return self.plan.__getitems__([self.number + n * self.world for n in numbers])
+        return self.plan.__getitems__([self.first + n * self.world for n in numbers])
 
 
 class MicroBatches:

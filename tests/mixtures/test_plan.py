@@ -94,8 +94,13 @@ def test_ranks_share_out_the_rows(plan: Plan, world: int) -> None:
     assert all(item == plain(plan[row]) for row, item in seen)
     some = ranks[0].__getitems__([0, len(ranks[0]) - 1])
     assert [item["row"] for item in some] == [0, (len(ranks[0]) - 1) * world]
+    later = [plan.rank(r, world, start=33) for r in range(world)]
+    assert sorted(item["row"] for rank in later for item in rank) == list(range(33, 80))
+    assert all([item["row"] for item in rank][:1] in ([], [33 + r]) for r, rank in enumerate(later))
     with pytest.raises(StoreError, match="ranks are numbered from 0"):
         plan.rank(world, world)
+    with pytest.raises(StoreError, match="start 81: the plan has rows 0 to 80"):
+        plan.rank(0, world, 81)
 
 
 @pytest.mark.parametrize("per_step", [1, 2])
