@@ -123,12 +123,11 @@ def _tree(size):  # type: ignore[no-untyped-def]
 def _best_fit(left, waited, seq, split):  # type: ignore[no-untyped-def]
     """Rows as in `Layout`, the room in each, and whether a part of it has waited before."""
     n = len(left)
-    rest = np.empty(n, np.int64)
-    rows = 0
+    times, rest = np.zeros(n, np.int64), np.zeros(n, np.int64)  # full rows, and what they leave
     for i in range(n):
-        rest[i] = left[i] % seq if split or left[i] <= seq else 0
-        rows += left[i] // seq if split or left[i] == seq else 0
-    full = rows
+        if split or left[i] <= seq:
+            times[i], rest[i] = left[i] // seq, left[i] % seq
+    rows = full = times.sum()
     room = np.zeros(full + n, np.int64)
     again = np.zeros(full + n, np.bool_)
     row_of = np.full(n, -1, np.int64)
@@ -157,25 +156,27 @@ def _best_fit(left, waited, seq, split):  # type: ignore[no-untyped-def]
             if top[free] < 0:
                 _mark(bits, base, free, True)
             top[free] = row - full
-    # Chunks by row, and within a row in the order of the documents.
+    return *_chunks(rest, row_of, times, rows, seq), room[:rows], again[:rows]
+
+
+@njit(cache=True, nogil=True)
+def _chunks(rest, row_of, times, rows, seq):  # type: ignore[no-untyped-def]
+    """By row, and within a row in the order of the documents; full rows come first."""
     starts = np.zeros(rows + 1, np.int64)
-    starts[1 : full + 1] = 1
-    for i in range(n):
-        if row_of[i] >= 0:
-            starts[row_of[i] + 1] += 1
-    for row in range(rows):
-        starts[row + 1] += starts[row]
+    starts[1 : times.sum() + 1] = 1
+    for row in row_of:
+        if row >= 0:
+            starts[row + 1] += 1
+    starts = np.cumsum(starts)
     item = np.empty(starts[rows], np.int32)
-    length = np.empty(starts[rows], np.int32)
-    next_chunk = starts[:-1].copy()
-    row = 0
-    for i in range(n):
-        if row_of[i] >= 0:
-            chunk = next_chunk[row_of[i]]
-            item[chunk], length[chunk] = i, rest[i]
-            next_chunk[row_of[i]] += 1
-        if split or left[i] == seq:
-            for _ in range(left[i] // seq):
-                item[row], length[row] = i, seq
-                row += 1
-    return starts, item, length, room[:rows], again[:rows]
+    length = np.full(starts[rows], seq, np.int32)
+    place, chunk = starts[:rows].copy(), 0
+    for i in range(len(rest)):
+        row = row_of[i]
+        if row >= 0:
+            item[place[row]], length[place[row]] = i, rest[i]
+            place[row] += 1
+        for _ in range(times[i]):
+            item[chunk] = i
+            chunk += 1
+    return starts, item, length

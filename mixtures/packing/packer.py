@@ -91,12 +91,11 @@ class Packer:
 
     def _next_epoch(self, seq: int) -> None:
         if self._barren:
-            longer = self._account.documents_dropped
             reason = (
-                f"none of its documents has 1 to {seq} tokens ({longer:,} are longer): `whole` "
-                "drops longer ones; take best_fit, or longer rows"
-                if longer
-                else "its documents hold no tokens; leave the source out"
+                f"none of them has 1 to {seq} tokens, and `whole` drops longer ones; take "
+                "best_fit, or longer rows"
+                if self._account.documents_dropped
+                else "they hold no tokens; leave the source out"
             )
             raise RecipeError(f"an epoch of {self._per_epoch:,} documents gave no row: {reason}")
         self._epoch += 1
