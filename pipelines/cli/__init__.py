@@ -11,10 +11,21 @@ import os
 import sys
 
 from gristmill.errors import GristmillError
-from pipelines.cli import datasets, explain, keep, query, run, schema, stats
+from pipelines.cli import datasets, explain, export, keep, query, run, schema, stats
 from pipelines.cli.options import app
 
-__all__ = ["app", "datasets", "explain", "keep", "main", "query", "run", "schema", "stats"]
+__all__ = [
+    "app",
+    "datasets",
+    "explain",
+    "export",
+    "keep",
+    "main",
+    "query",
+    "run",
+    "schema",
+    "stats",
+]
 
 
 def main() -> None:
