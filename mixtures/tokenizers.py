@@ -115,16 +115,17 @@ def settle(
 
     asked: role -> its token, None for none, "auto" (or no entry) to find it: in
     `tokenizer_config.json`, then `special_tokens_map.json`, then by its usual names among the
-    special tokens. Raises GristmillError for a token that is not in the vocabulary.
+    special tokens; none where two could be meant. Raises GristmillError for a token that is not in
+    the vocabulary.
     """
     tokenizer = parse(files, where)
     config = _object(files, CONFIG, where)
     found = _declared(files, where)
-    special = [t.content for t in tokenizer.get_added_tokens_decoder().values() if t.special]
+    special = special_tokens(tokenizer)
     for role in ROLES:
         wanted = asked.get(role, AUTO)
         if wanted == AUTO:
-            wanted = found.get(role) or _usual(role, special, where)
+            wanted = found.get(role) or _usual(role, special)
         _token_id(tokenizer, wanted, role, where)
         config[f"{role}_token"] = wanted
     config.setdefault("tokenizer_class", "PreTrainedTokenizerFast")
@@ -159,6 +160,11 @@ def vocab_size(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
 
+def special_tokens(tokenizer: Tokenizer) -> list[str]:
+    """The added tokens that are marked as special."""
+    return [t.content for t in tokenizer.get_added_tokens_decoder().values() if t.special]
+
+
 def table_of(files: Mapping[str, bytes]) -> pa.Table:
     """Rows of kind `tokenizer`, `tokenizer.json` first."""
     names = sorted(files, key=lambda name: (name != MAIN, name))
@@ -178,14 +184,10 @@ def _declared(files: Mapping[str, bytes], where: str) -> dict[str, str]:
     return found
 
 
-def _usual(role: str, special: list[str], where: str) -> str | None:
+def _usual(role: str, special: list[str]) -> str | None:
+    """The one special token of a usual name; none where two could be meant."""
     names = [name for name in _USUAL[role] if name in special]
-    if len(names) > 1:
-        raise GristmillError(
-            f"{where}: {' and '.join(map(repr, names))} could each be its {role}, and none of its "
-            f"files says which; write `{role}: {json.dumps(names[0])}` or the other"
-        )
-    return names[0] if names else None
+    return names[0] if len(names) == 1 else None
 
 
 def _token_id(tokenizer: Tokenizer, token: str | None, role: str, where: str) -> int | None:

@@ -52,6 +52,8 @@ DEFAULTS = {
     "minhash_dedup": Rates(kept=0.6, documents_per_core_second=8_000),
     "exact_dedup": Rates(kept=0.9, documents_per_core_second=60_000),
     "decontaminate": Rates(kept=0.998, documents_per_core_second=20_000),
+    "train_tokenizer": Rates(kept=0.0, documents_per_core_second=400),
+    "tokenize": Rates(documents_per_core_second=700),  # two bytes for 4.2 of text
 }
 
 

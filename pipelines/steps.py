@@ -19,6 +19,8 @@ STEPS = {
     "exact_dedup": "curation.exact_dedup:ExactDedup",
     "minhash_dedup": "curation.minhash.step:MinhashDedup",
     "decontaminate": "curation.decontam.step:Decontaminate",
+    "train_tokenizer": "mixtures.train_tokenizer:TrainTokenizer",
+    "tokenize": "mixtures.tokenize:Tokenize",
     "import": "pipelines.import_step:Import",
 }
 GROUP = "gristmill.steps"
