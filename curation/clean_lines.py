@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from curation.bad_words import bad_word_counter
 from curation.ops import Apply, Failure, Op, OpResult, Signals, register_op
@@ -62,8 +62,8 @@ class CleanLines(Op):
 
     set: str = "c4"
     terminal: bool | None = None  # take out lines without an end mark; None: the set's way
-    min_words: int | None = None  # of a line; None: the set's, 0: not asked
-    max_word_length: int | None = None  # code points; None: the set's, -1: not asked
+    min_words: int | None = Field(None, ge=0)  # of a line; None: the set's, 0: not asked
+    max_word_length: int | None = Field(None, ge=-1)  # code points; None: the set's, -1: not asked
     bad_words: tuple[str, ...] = ()  # lists by path; a page with one of their words is dropped
 
     @field_validator("bad_words", mode="before")
@@ -75,7 +75,7 @@ class CleanLines(Op):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in _SETS:
-            raise RecipeError(f"no line rules {value!r}{nearest(value, _SETS)}")
+            raise RecipeError(f"set: no line rules {value!r}{nearest(value, _SETS)}")
         return value
 
     @model_validator(mode="after")
@@ -89,9 +89,10 @@ class CleanLines(Op):
         extra: dict[str, Any] = self.model_extra or {}
         page = _SETS[self.set].page
         known = {rule.name for rule in rule_set(page).rules} if page else set()
-        for name in extra.keys() - known:
-            fields = known | set(CleanLines.model_fields)
-            raise RecipeError(f"clean_lines: {self.set} has no {name!r}{nearest(name, fields)}")
+        for name in extra:
+            if name not in known:
+                fields = known | set(CleanLines.model_fields)
+                raise RecipeError(f"{self.set} has no {name!r}{nearest(name, fields)}")
         return rule_set(page, extra) if page else None
 
     def line_rules(self) -> line_clean.C4Rules | None:
@@ -108,9 +109,8 @@ class CleanLines(Op):
                 (marks or line_clean.DATATROVE.end_marks) if self.terminal else ""
             )
         if rules is None and changes:
-            raise RecipeError(
-                f"clean_lines: {self.set} has no {', '.join(changes)}; that is for the sets of C4"
-            )
+            asked = ", ".join(changes).replace("end_marks", "terminal")
+            raise RecipeError(f"{self.set} has no {asked}; that is for the sets of C4")
         return replace(rules, **changes) if rules else None
 
     def files(self) -> list[str]:

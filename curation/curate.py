@@ -23,6 +23,7 @@ from curation.readers import (
     Reading,
     Source,
     Split,
+    check_declared,
     is_source,
     mismatched,
     parse_source,
@@ -30,7 +31,7 @@ from curation.readers import (
     read,
 )
 from curation.segments import MAX_DOC_BYTES, OpenOp, cut, open_ops, refine, refine_one_by_one
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, RecipeError
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 
 
@@ -45,6 +46,18 @@ class Curate(Step):
     rejected: bool = False  # keep the text of dropped rows as the output `.rejected`
     source: str | None = None  # value of the column `source`; default: each record's file
     max_doc_bytes: int = Field(MAX_DOC_BYTES, gt=0)  # larger bodies and texts: a counted drop
+
+    @field_validator("from_")
+    @classmethod
+    def _known_source(cls, given: dict[str, Any] | str) -> dict[str, Any] | str:
+        try:
+            if isinstance(given, dict):
+                parse_source({key: v for key, v in given.items() if key != "declare"})
+                if "declare" in given:
+                    check_declared(given["declare"])
+        except RecipeError as error:
+            raise RecipeError(f"from: {error}") from None
+        return given
 
     @field_validator("ops", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import njit
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from curation.corpus import Shards, open_corpus
 from curation.duplicates import (
@@ -67,6 +67,13 @@ class ExactDedup(Step):
     by: tuple[Key, ...] = ("text",)
     survivor: str = "first"  # first | longest | oldest | newest | signal:COLUMN
 
+    @field_validator("by")
+    @classmethod
+    def _each_once(cls, by: tuple[Key, ...]) -> tuple[Key, ...]:
+        if not by or len(set(by)) != len(by):
+            raise RecipeError(f"by {list(by)}: name each of text, words, url at most once")
+        return by
+
     def inputs(self) -> list[str]:
         return [self.from_]
 
@@ -82,8 +89,6 @@ class ExactDedup(Step):
     def phases(self, run: StepRun) -> Iterator[Phase]:
         dataset = run.inputs[self.from_]
         check_policy(self.survivor, dataset.schema)
-        if not self.by or len(set(self.by)) != len(self.by):
-            raise RecipeError(f"by {list(self.by)}: name each of text, words, url at most once")
         corpus = open_corpus(str(run.store.path), dataset.ref, ())
         common: dict[str, Any] = {"store": str(run.store.path), "ref": dataset.ref}
         parts = max(1, -(-corpus.new // PART_DOCUMENTS))

@@ -16,9 +16,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gristmill.errors import RecipeError, explain, nearest
+from gristmill.values import check_values
 
 Signals = Mapping[str, np.ndarray]
 
@@ -51,6 +52,12 @@ class Op(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     EDITS: ClassVar[bool] = False  # apply() may change `text`: signals are computed anew after it
     NAME: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_values(cls, given: Any) -> Any:
+        check_values(cls, given)
+        return given
 
     @classmethod
     def from_scalar(cls, value: Any) -> Op:
@@ -116,7 +123,7 @@ def op_class(name: str) -> type[Op]:
         for point in entry_points(group=GROUP, name=name):
             register_op(name)(point.load())
     if name not in _OPS:
-        raise RecipeError(f"unknown op {name!r}{nearest(name, op_names())}")
+        raise RecipeError(f"ops has an unknown op {name!r}{nearest(name, op_names())}")
     return _OPS[name]
 
 
@@ -130,12 +137,16 @@ def parse_op(entry: Any) -> Op:
     if isinstance(entry, str):
         return op_class(entry)()
     if not isinstance(entry, dict) or len(entry) != 1:
-        raise RecipeError(f"an op is `name` or `name: options`, got {entry!r}")
+        raise RecipeError(f"ops has {entry!r}; an op is `name` or `name: options`")
     ((name, options),) = entry.items()
     cls = op_class(str(name))
     try:
         if options is None:
             return cls()
-        return cls(**options) if isinstance(options, dict) else cls.from_scalar(options)
+        if isinstance(options, dict):
+            return cls.model_validate(options)
+        return cls.from_scalar(options)
     except ValidationError as error:
         raise RecipeError(f"op {name!r}: {explain(error, cls)}") from None
+    except RecipeError as error:
+        raise RecipeError(f"op {name!r}: {error}") from None

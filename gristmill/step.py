@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from gristmill.ids import canonical_json
 from gristmill.store import Dataset, Store
 from gristmill.task import TaskContext, TaskRecord
+from gristmill.values import check_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,12 @@ class Step(BaseModel):
 
     name: str
     use: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_values(cls, given: Any) -> Any:
+        check_values(cls, given)
+        return given
 
     def inputs(self) -> list[str]:
         """References `name` or `name@version` of the datasets read."""

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gristmill.errors import GristmillError
 from gristmill.fs import expand, open_file
@@ -27,8 +27,13 @@ from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 class Import(Step):
     """Take rows into the store unchanged; `id` is made from the row where there is none."""
 
-    from_: str | list[str] = Field(alias="from")
+    from_: str | list[str] = Field(alias="from", min_length=1)
     kind: str = "rows"
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, name: str) -> str:
+        return kind(name).name
 
     def files(self) -> list[str]:
         return [self.from_] if isinstance(self.from_, str) else self.from_

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from curation.ops import op_names, scalar_field
-from gristmill.errors import RecipeError, explain, nearest
+from gristmill.errors import RecipeError, StoreError, explain, nearest
 from gristmill.step import Step
 from gristmill.store import check_name
 from pipelines.steps import step_class
@@ -249,16 +249,21 @@ def _step(entry: dict[str, Any], seed: int, path: Path) -> Step:
     for key in ("name", "use"):
         if not isinstance(entry.get(key), str):
             raise RecipeError(f"{where}: `{key}` is {entry.get(key)!r}; every step needs one")
-    check_name(entry["name"])
-    cls = step_class(entry["use"])
-    if "seed" in cls.model_fields and entry.get("seed") is None:
-        entry = {**entry, "seed": seed}
     try:
-        return cls(**entry)
-    except ValidationError as error:
-        raise RecipeError(f"{where}: {explain(error, cls)}") from None
-    except RecipeError as error:
+        check_name(entry["name"])
+        cls = step_class(entry["use"])
+        if "seed" in cls.model_fields and entry.get("seed") is None:
+            entry = {**entry, "seed": seed}
+        return _made(cls, entry)
+    except (RecipeError, StoreError) as error:
         raise RecipeError(f"{where}: {error}") from None
+
+
+def _made(cls: type[Step], entry: dict[str, Any]) -> Step:
+    try:
+        return cls.model_validate(entry)
+    except ValidationError as error:
+        raise RecipeError(explain(error, cls)) from None
 
 
 def _as_list(value: Any) -> list[Any]:

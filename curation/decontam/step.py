@@ -68,6 +68,8 @@ class Decontaminate(Step):
             return ()
         if isinstance(entries, str | dict):
             entries = [entries]
+        if not isinstance(entries, list | tuple):
+            raise ValueError(f"against is {entries!r}; it is a path, or a list of paths")
         return tuple({"path": entry} if isinstance(entry, str) else entry for entry in entries)
 
     @field_validator("threshold")

@@ -6,7 +6,7 @@ Shown by: `python -m curation.readers 'crawl/*.warc.gz'`. Limit: see each format
 
 from curation.readers.reading import Reading, read, read_record
 from curation.readers.schema import MAX_RECORD_BYTES, RAW
-from curation.readers.source import Source, is_source, parse_source
+from curation.readers.source import Source, check_declared, is_source, parse_source
 from curation.readers.splits import SPLIT_BYTES, Split, mismatched, plan_splits
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Reading",
     "Source",
     "Split",
+    "check_declared",
     "is_source",
     "mismatched",
     "parse_source",

@@ -8,6 +8,7 @@ Limit: one source has one format; several formats are several steps.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,21 +99,52 @@ def parse_source(value: Any) -> Source:
                 f"unknown option {key!r} of a {kind} source{nearest(str(key), _OPTIONS[kind])}"
             )
     patterns = value[kind]
-    patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns or ())
-    if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    listed = isinstance(patterns, list | tuple) and patterns
+    if not listed or not all(isinstance(pattern, str) and pattern for pattern in patterns):
         raise RecipeError(
             f"`{kind}:` takes a file, glob or directory, or a list, got {value[kind]!r}"
         )
     unit = value.get("unit", "file")
     if unit not in ("file", "line"):
         raise RecipeError(f"unit: {unit!r} is not one of file, line")
-    return Source(kind, patterns, _fields(value), value.get("base_url"), unit)
+    base_url = value.get("base_url")
+    if not isinstance(base_url, str | None):
+        raise RecipeError(f"base_url is {base_url!r}; it is the URL that names are put behind")
+    return Source(kind, tuple(patterns), _fields(value), base_url, unit)
+
+
+def check_declared(value: Any) -> None:
+    """RecipeError unless `declare:` has amounts of data that is not there yet."""
+    known = {"documents", "tokens"}
+    right = isinstance(value, dict) and "documents" in value and set(value) <= known
+    if not right or not all(map(_is_amount, value.values())):
+        raise RecipeError(
+            f"declare is {value!r}; it takes documents and tokens, e.g. "
+            "{documents: 3e9, tokens: 2e12}"
+        )
+
+
+def _is_amount(value: Any) -> bool:
+    """A number, or YAML's text of one: `3e9` without a point is a string there."""
+    try:
+        return not isinstance(value, bool) and 0 <= float(value) < math.inf
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _fields(value: dict[str, Any]) -> Fields:
     given = {_FIELD_OPTIONS[key]: value[key] for key in value if key in _FIELD_OPTIONS}
-    if isinstance(given.get("metadata"), list):
-        given["metadata"] = tuple(given["metadata"])
+    metadata = given.get("metadata", True)
+    if isinstance(metadata, list | tuple) and all(isinstance(name, str) for name in metadata):
+        given["metadata"] = tuple(metadata)
+    elif not isinstance(metadata, bool):
+        raise RecipeError(f"metadata is {metadata!r}; use true, false or a list of fields")
+    for key, name in _FIELD_OPTIONS.items():
+        found = given.get(name)
+        right = (isinstance(found, str) and found != "") or (found is None and name != "text")
+        if name in given and key != "metadata" and not right:
+            raise RecipeError(f"{key} is {found!r}; it is the name of a field")
     return Fields(**given)
 
 

@@ -7,8 +7,10 @@ Limit: a rule looks at one number; what needs more is two rules, or another sign
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -75,9 +77,7 @@ class RuleSet:
         for name, value in thresholds.items():
             if name not in known:
                 raise RecipeError(f"{self.ref} has no rule {name!r}{nearest(name, known)}")
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float)
-            ):
+            if value is not None and not _is_threshold(value):
                 raise RecipeError(
                     f"{self.ref}.{name} is {value!r}; a threshold is a number or null"
                 )
@@ -87,6 +87,11 @@ class RuleSet:
             for rule in kept
         ]
         return replace(self, rules=tuple(changed))
+
+
+def _is_threshold(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def evaluate(rule_set: RuleSet, signals: Mapping[str, np.ndarray]) -> list[Failure]:

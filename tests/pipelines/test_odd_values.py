@@ -1,0 +1,105 @@
+"""Odd values in every field of every op and step: refused with the key, or taken; no traceback.
+
+The fields come from the JSON schema, so a new op or step is tried without a change here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from curation.ops import op_names
+from curation.readers import source
+from gristmill.errors import RecipeError
+from pipelines.json_schema import recipe_schema
+from pipelines.recipe import load_recipe
+from pipelines.steps import STEPS
+
+NEVER = [
+    *(math.nan, math.inf, -math.inf, 10**30),
+    *([math.nan], {"a": math.nan}, [None], [[]], {1: 2}, datetime.date(2020, 1, 1)),
+]  # fits no field at all
+ODD = [*NEVER, -1, -0.5, 0, True, None, "", "no such word", [], {}, [""]]
+NEEDED = {
+    "curate": {"from": {"jsonl": "x.jsonl"}},
+    "exact_dedup": {"from": "a"},
+    "minhash_dedup": {"from": "a"},
+    "decontaminate": {"from": "a"},
+    "import": {"from": "x.jsonl"},
+}
+NEEDED_BY_OP = {"rules": {"set": "gopher_quality"}, "datatrove": {"block": "LambdaFilter"}}
+FREE = {"rules": ["min_words"], "clean_lines": ["min_sentences"]}  # fields that no model declares
+PARTS = recipe_schema()["$defs"]
+
+
+def _op(name: str, options: Any) -> dict[str, Any]:
+    return {"name": "x", "use": "curate", **NEEDED["curate"], "ops": [{name: options}]}
+
+
+def _fields() -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+    """(label, a step without the field, where the field goes)."""
+    for op in op_names():
+        own = [*PARTS[f"op.{op}"]["then"]["properties"], *FREE.get(op, [])]
+        for key in own:
+            yield f"{op}.{key}", _op(op, {**NEEDED_BY_OP.get(op, {})}), ["ops", "0", op, key]
+        yield op, _op(op, None), ["ops", "0", op]
+    for use, needed in NEEDED.items():
+        step = {"name": "x", "use": use, **needed}
+        for key in PARTS[f"step.{use}"]["properties"]:
+            yield f"{use}.{key}", step, [key]
+    step = {"name": "x", "use": "decontaminate", "from": "a", "cut": {}}
+    for key in PARTS["Decontaminate.CutOptions"]["properties"]:
+        yield f"cut.{key}", step, ["cut", key]
+    for kind in source.SUFFIXES:
+        step = {"name": "x", "use": "curate", "from": {kind: "x"}}
+        for key in (kind, "declare", *sorted(source._OPTIONS[kind])):
+            yield f"from.{kind}.{key}", step, ["from", key]
+
+
+FIELDS = {label: (step, place) for label, step, place in _fields()}
+
+
+@pytest.mark.parametrize("label", FIELDS)
+def test_an_odd_value_is_refused_with_its_key_or_taken(label: str, tmp_path: Path) -> None:
+    step, place = FIELDS[label]
+    for value in ODD:
+        try:
+            _load(tmp_path, step, place, value)
+        except RecipeError as error:
+            said = str(error).partition("recipe.yaml: step ")[2]
+            assert place[-1] in said, f"{label}: {value!r} is refused without the key: {error}"
+        else:
+            assert value not in NEVER, f"{label}: {value!r} is taken"
+
+
+def _load(folder: Path, step: dict[str, Any], place: list[str], value: Any) -> None:
+    """Everything that `plan` asks of a step before it looks for its input."""
+    changed = yaml.safe_load(yaml.safe_dump(step))
+    target = changed
+    for key in place[:-1]:
+        target = target[int(key) if key.isdigit() else key]
+    target[place[-1]] = value
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"steps": [changed]}))
+    (loaded,) = load_recipe(path).steps
+    loaded.config()
+    for ask in (loaded.inputs, loaded.files, loaded.packages, loaded.outputs):
+        ask()
+
+
+def test_every_step_of_curation_is_tried() -> None:
+    ours = {name for name, home in STEPS.items() if home.startswith("curation.")}
+    assert ours <= set(NEEDED)
+
+
+def test_yes_is_no_number(tmp_path: Path) -> None:
+    for label in ("minhash_dedup.bands", "language.min_score", "cut.window", "url.soft_threshold"):
+        step, place = FIELDS[label]
+        with pytest.raises(RecipeError, match=rf"{place[-1]} is True; it takes a number"):
+            _load(tmp_path, step, place, True)
