@@ -27,6 +27,7 @@ from gristmill.errors import StoreError
 from gristmill.store import Dataset, Store
 
 I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
 _FIXED = {
     pa.int8(): np.int8,
     pa.int32(): np.int32,
@@ -145,6 +146,16 @@ class Column:
             at += len(values)
         return out
 
+    def groups(self, shard: int) -> tuple[I64, U64]:
+        """Row groups of a shard: bounds of their rows [g + 1], and where the column lies in each.
+
+        For kernels that read by address; addresses hold for as long as this object lives.
+        """
+        bounds = self._files[shard].bounds
+        views = [self._view(shard, group) for group in range(len(bounds) - 1)]
+        addresses = np.array([view.ctypes.data for view in views], np.uint64)
+        return bounds + self._files.bounds[shard], addresses
+
     def _view(self, number: int, group: int) -> npt.NDArray[Any]:
         found = self._views.get((number, group))
         if found is None:
@@ -201,18 +212,33 @@ class Tokens:
         size = int(self.take_counts(np.array([document]))[0]) * self.dtype.itemsize
         return data[first : first + size].view(self.dtype)
 
-    def addresses(self, documents: I64) -> npt.NDArray[np.uint64]:
+    def addresses(self, documents: I64) -> U64:
         """Where each document's first token lies in memory: int64[n] -> uint64[n].
 
         The addresses hold for as long as this object lives.
         """
         return self._addresses(documents, "tokens", self.dtype.itemsize)
 
-    def mask_addresses(self, documents: I64) -> npt.NDArray[np.uint64] | None:
+    def mask_addresses(self, documents: I64) -> U64 | None:
         """Where each document's loss mask lies (one byte a token), or None without masks."""
         return self._addresses(documents, "loss_mask", 1) if self.has_mask else None
 
-    def _addresses(self, documents: I64, name: str, width: int) -> npt.NDArray[np.uint64]:
+    def groups(self, shard: int) -> tuple[I64, U64]:
+        """Row groups of a shard: bounds of their rows [g + 1], and four addresses [g, 4] of each.
+
+        `start`, `count`, the base of tokens and that of masks (0: none); the first token of row r
+        lies at base + (r - bounds[g] + 1) * 4 + start[r] * width.
+        """
+        bounds, starts = self._start.groups(shard)
+        addresses = np.zeros((len(starts), 4), np.uint64)
+        addresses[:, 0], addresses[:, 1] = starts, self._count.groups(shard)[1]
+        for group in range(len(starts)):
+            addresses[group, 2] = self._base(shard, group, "tokens", self.dtype.itemsize)
+            if self.has_mask:
+                addresses[group, 3] = self._base(shard, group, "loss_mask", 1)
+        return bounds, addresses
+
+    def _addresses(self, documents: I64, name: str, width: int) -> U64:
         out = np.empty(len(documents), np.uint64)
         for number, places, local in self._files.parts(documents):
             shard = self._files[number]

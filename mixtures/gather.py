@@ -1,37 +1,47 @@
 """Gathering: packed rows from memory-mapped token datasets into the arrays that a model takes.
 
-In: for each row its pieces (document, offset, length). Out: `input_ids`, `labels`, `position_ids`,
-int64[n, seq]. Shown by: `python -m bench.plan`. Limit: little-endian machines; the pages of a
+In: numbers of packed rows, and their sources. Out: the pieces of each row, and `input_ids`,
+`labels`, `position_ids`, int64[n, seq]. Shown by: `python -m bench.plan`. Limit: the pages of a
 corpus larger than memory come from disk in the order of the plan, that is at random.
 
-Tokens are copied once, from the file's pages into the batch: one kernel, no Python object a token,
-no lock of the interpreter. Labels equal the tokens (models shift them); -100 marks what bears no
-loss: padding, tokens that the source masked, and the first token of every piece, which has nothing
-before it to be predicted from.
+Tokens are copied once, from the file's pages into the batch, by kernels that find rows, pieces and
+documents by address: no Python object a row, no lock of the interpreter. Labels equal the tokens
+(models shift them); -100 marks what bears no loss: padding, tokens that the source masked, and the
+first token of every piece, which has nothing before it to be predicted from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-import gristmill.text  # noqa: F401  # says where compiled kernels are kept
 from gristmill.errors import StoreError
-from gristmill.mapped import Column, Tokens, open_column, open_tokens
+from gristmill.mapped import Tokens, open_tokens
 from gristmill.store import Dataset, Store
+from mixtures.addresses import (
+    U64,
+    Addresses,
+    columns_of,
+    find,
+    load_i32,
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u32,
+)
 from mixtures.block import I64
-from mixtures.plan_spec import Source, Spec
+from mixtures.plan_spec import Spec
 
 IGNORED = -100  # the label that cross entropy leaves out
-U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
+_PREFIX = 4  # bytes of a binary value's length
+_DONE, _MISSING, _MISSING_TOKENS, _BAD_PIECE, _BAD_SPAN = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,66 +49,72 @@ class Pieces:
     """Pieces of n rows, flat: row r has `first[r]` up to `first[r + 1]`."""
 
     first: I64  # [n + 1]
-    source: I64  # [m]
-    document: I64  # [m]
-    offset: I32  # [m]
-    length: I32  # [m]
+    document: I64  # [m] of its source
+    offset: I64  # [m] in the document, in tokens
+    length: I64  # [m]
+    address: U64  # [m] of its first token
+    mask: U64  # [m] of its first token's mask; 0: all tokens bear loss
+    wide: npt.NDArray[np.bool_]  # [m] four bytes a token, not two
 
 
 class Gatherer:
     """The mixture's columns and its sources' tokens, opened when first needed."""
 
     def __init__(self, store: Store, packed: Dataset, pieces: Dataset, spec: Spec) -> None:
-        self._store, self._spec = store, spec
-        self._packed, self._pieces_of = packed, pieces
-        self._columns: dict[str, Column] = {}
+        self._store, self._spec, self._ref = store, spec, packed.ref
+        self._packed = Addresses([columns_of(packed, ["first_piece", "pieces", "epoch"])], 3)
+        self._pieces = Addresses([columns_of(pieces, ["document", "offset", "length"])], 3)
+        if (packed.rows, pieces.rows) != (len(spec), sum(s.pieces for s in spec.sources)):
+            raise StoreError(
+                f"{packed.ref} has {packed.rows:,} rows of {pieces.rows:,} pieces, its plan says "
+                f"{len(spec):,} of {sum(s.pieces for s in spec.sources):,}; build the mixture again"
+            )
+        self._first_piece = np.array([s.first_piece for s in spec.sources], np.int64)
         self._tokens: dict[int, Tokens] = {}
+        self._wide = np.zeros(len(spec.sources), np.bool_)
+        self._documents: Addresses | None = None
 
-    def packed(self, name: str) -> Column:
-        """A column of the packed rows."""
-        return self._column(self._packed, name)
+    def rows(self, rows: I64, source: I64) -> tuple[I64, I64, I64]:
+        """Of packed rows [n]: pieces summed up [n + 1], the first piece [n], the epoch [n]."""
+        first, (begin, epoch) = (
+            np.zeros(len(rows) + 1, np.int64),
+            np.empty((2, len(rows)), np.int64),
+        )
+        given = (rows, source, self._first_piece, first, begin, epoch)
+        self._run(lambda: _rows(self._packed.tables, *given))
+        return first, begin, epoch
 
     def pieces(self, rows: I64, source: I64) -> Pieces:
         """The pieces of packed rows: [n], [n] -> Pieces."""
-        bases = np.array([s.first_piece for s in self._spec.sources], np.int64)
-        counts = self.packed("pieces").take(rows)
-        first = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(counts, out=first[1:])
-        begins = self.packed("first_piece").take(rows) + bases[source]
-        places = np.repeat(begins - first[:-1], counts) + np.arange(first[-1])
-        column = self._pieces_of
-        return Pieces(
-            first,
-            np.repeat(source, counts),
-            self._column(column, "document").take(places),
-            self._column(column, "offset").take(places),
-            self._column(column, "length").take(places),
+        first, begin, _ = self.rows(rows, source)
+        total = int(first[-1])
+        document, offset, length = np.empty((3, total), np.int64)
+        address, mask = np.empty((2, total), np.uint64)
+        wide, documents = np.empty(total, np.bool_), self.documents
+        out = (document, offset, length, address, mask, wide)
+        self._run(
+            lambda: _pieces(
+                self._pieces.tables,
+                documents.tables,
+                documents.bases,
+                self._wide,
+                (first, begin, source),
+                out,
+            ),
+            out,
         )
+        return Pieces(first, *out)
 
     def fill(self, pieces: Pieces, seq: int) -> tuple[I64, I64, I64]:
         """Pieces of n rows -> input_ids, labels and position_ids, int64[n, seq] each."""
-        rows, total = len(pieces.first) - 1, len(pieces.document)
-        address, mask = np.zeros(total, np.uint64), np.zeros(total, np.uint64)
-        width = np.zeros(total, np.int64)
-        for number in np.unique(pieces.source).tolist():
-            here = np.flatnonzero(pieces.source == number)
-            tokens = self.tokens(number)
-            documents = pieces.document[here]
-            self._check(pieces, here, tokens)
-            width[here] = tokens.dtype.itemsize
-            offset = pieces.offset[here].astype(np.uint64)
-            address[here] = tokens.addresses(documents) + offset * tokens.dtype.itemsize
-            masks = tokens.mask_addresses(documents)
-            if masks is not None:
-                mask[here] = masks + offset
-        out = [np.empty((rows, seq), np.int64) for _ in range(3)]
+        # One block: freed at once and whole, its pages are there for the next batch.
+        out = np.empty((3, len(pieces.first) - 1, seq), np.int64)
+        spans = (pieces.first, pieces.length, pieces.address, pieces.mask, pieces.wide)
         restart = self._spec.attention == "document"
-        given = (pieces.first, pieces.length, address, mask, width)
-        largest = _fill(*out, *given, self._spec.pad, restart)
+        largest = _fill(out, *spans, self._spec.pad, restart)
         if largest < 0:
             raise StoreError(
-                f"{self._packed.ref}: a row's pieces are longer than {seq} tokens; "
-                "build the mixture again"
+                f"{self._ref}: a row's pieces are longer than {seq} tokens; build the mixture again"
             )
         if largest >= self._spec.vocab_size:
             raise StoreError(
@@ -110,8 +126,21 @@ class Gatherer:
     def tokens(self, number: int) -> Tokens:
         """The token dataset of a source."""
         if number not in self._tokens:
-            self._tokens[number] = open_tokens(self._store[self._spec.sources[number].ref])
+            tokens = open_tokens(self._store[self._spec.sources[number].ref])
+            self._wide[number] = tokens.dtype.itemsize == 4
+            self._tokens[number] = tokens
         return self._tokens[number]
+
+    @property
+    def documents(self) -> Addresses:
+        """The sources' documents, one source after another."""
+        if self._documents is None:
+            parts = [
+                (self._store[source.ref], lambda shard, n=n: self.tokens(n).groups(shard))
+                for n, source in enumerate(self._spec.sources)
+            ]
+            self._documents = Addresses(parts, 4)
+        return self._documents
 
     def document_id(self, number: int, document: int) -> str:
         """The id of a source's document, by its row number."""
@@ -129,68 +158,111 @@ class Gatherer:
                     document -= rows
         raise StoreError(f"{dataset.ref} has no document {document}")
 
-    def _column(self, dataset: Dataset, name: str) -> Column:
-        key = f"{dataset.name} {name}"
-        if key not in self._columns:
-            self._columns[key] = open_column(dataset, name)
-        return self._columns[key]
-
-    def _check(self, pieces: Pieces, here: I64, tokens: Tokens) -> None:
-        """Pieces inside their documents: what follows reads memory by address."""
-        offset, length = pieces.offset[here], pieces.length[here]
-        inside = offset.astype(np.int64) + length <= tokens.take_counts(pieces.document[here])
-        if not (inside & (offset >= 0) & (length >= 0)).all():
-            bad = here[~(inside & (offset >= 0) & (length >= 0))][0]
-            raise StoreError(
-                f"{self._packed.ref}: tokens {pieces.offset[bad]} to "
-                f"{pieces.offset[bad] + pieces.length[bad]} of document {pieces.document[bad]} lie "
-                f"outside it in {tokens.dataset.ref}; build the mixture again"
-            )
-
-
-def _loader(bits: int, name: str) -> Any:
-    """An intrinsic that loads an unsigned integer from an address that need not be aligned."""
-
-    def load(typingctx, address):  # type: ignore[no-untyped-def]
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
-            value = builder.load(pointer)
-            value.align = 1
-            return builder.zext(value, ir.IntType(64))
-
-        return types.int64(types.uint64), codegen
-
-    load.__name__ = load.__qualname__ = name
-    return intrinsic(load)
-
-
-_load8, _load16, _load32 = _loader(8, "_load8"), _loader(16, "_load16"), _loader(32, "_load32")
+    def _run(self, kernel: Callable[[], tuple[int, int]], out: tuple[Any, ...] = ()) -> None:
+        """Call a kernel until the shards that it needs are open."""
+        while True:
+            code, number = kernel()
+            if code == _DONE:
+                return
+            if code == _MISSING:
+                (self._pieces if out else self._packed).open(number)
+            elif code == _MISSING_TOKENS:
+                self.documents.open(number)
+            elif code == _BAD_PIECE:
+                raise StoreError(
+                    f"{self._ref}: a row names piece {number}, which is not there; "
+                    "build the mixture again"
+                )
+            else:
+                document, offset, length = (int(column[number]) for column in out[:3])
+                raise StoreError(
+                    f"{self._ref}: a piece takes tokens {offset} to {offset + length} of document "
+                    f"{document}, which has fewer, or is not there; build the mixture again"
+                )
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def _fill(ids, labels, positions, first, lengths, address, masks, widths, pad, restart):  # type: ignore[no-untyped-def]
-    """Fill [n, seq] arrays; the largest token, or -1 where a row's pieces exceed it."""
+def _rows(packed, rows, source, bases, first, begin, epoch):  # type: ignore[no-untyped-def]
+    """Where each row's pieces begin among all pieces, and how many there are, summed up."""
+    total = np.int64(0)
+    for r in range(len(rows)):
+        group = find(packed, rows[r])
+        if group < 0:
+            return _MISSING, -1 - group
+        place, columns = np.uint64(rows[r] - packed.bounds[group]), packed.columns[group]
+        begin[r] = load_i64(columns[0] + place * np.uint64(8)) + bases[source[r]]
+        count = load_i32(columns[1] + place * np.uint64(4))
+        epoch[r] = load_i32(columns[2] + place * np.uint64(4))
+        if begin[r] < 0 or count < 0:
+            return _BAD_PIECE, begin[r]
+        total += count
+        first[r + 1] = total
+    return _DONE, np.int64(0)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _pieces(pieces, tokens, bases, wide, rows, out):  # type: ignore[no-untyped-def]
+    """Each piece's document, span and address; checked, since what follows reads by address."""
+    first, begin, source = rows
+    document, offset, length, address, mask, wides = out
+    last = pieces.shards[-1]
+    for r in range(len(begin)):
+        of = source[r]
+        for p in range(first[r], first[r + 1]):
+            number = begin[r] + p - first[r]
+            if number >= last:
+                return _BAD_PIECE, number
+            group = find(pieces, number)
+            if group < 0:
+                return _MISSING, -1 - group
+            place, columns = np.uint64(number - pieces.bounds[group]), pieces.columns[group]
+            document[p] = load_i64(columns[0] + place * np.uint64(8))
+            offset[p] = load_i32(columns[1] + place * np.uint64(4))
+            length[p] = load_i32(columns[2] + place * np.uint64(4))
+            row = document[p] + bases[of]
+            if document[p] < 0 or row >= bases[of + 1]:
+                return _BAD_SPAN, p
+            group = find(tokens, row)
+            if group < 0:
+                return _MISSING_TOKENS, -1 - group
+            place, columns = np.uint64(row - tokens.bounds[group]), tokens.columns[group]
+            count = load_i32(columns[1] + place * np.uint64(4))
+            if offset[p] < 0 or length[p] < 0 or offset[p] + length[p] > count:
+                return _BAD_SPAN, p
+            at = np.uint64(load_i64(columns[0] + place * np.uint64(8)) + offset[p])
+            before = (place + np.uint64(1)) * np.uint64(_PREFIX)
+            width = np.uint64(4) if wide[of] else np.uint64(2)
+            address[p] = columns[2] + before + at * width
+            mask[p] = columns[3] + before + at if columns[3] else np.uint64(0)
+            wides[p] = wide[of]
+    return _DONE, np.int64(0)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _fill(out, first, lengths, address, masks, wide, pad, restart):  # type: ignore[no-untyped-def]
+    """Fill [3, n, seq]; the largest token, or -1 where a row's pieces are longer than seq."""
+    ids, labels, positions = out[0], out[1], out[2]
     n, seq = ids.shape
     largest: Any = np.int64(0)
     for r in range(n):
         at: Any = 0
         for p in range(first[r], first[r + 1]):
-            size, here = np.int64(lengths[p]), address[p]
+            size, here = lengths[p], address[p]
             if at + size > seq:
                 return np.int64(-1)
             row, label = ids[r, at : at + size], labels[r, at : at + size]
-            if widths[p] == 2:
+            if wide[p]:
                 for j in range(size):
-                    row[j] = _load16(here + np.uint64(2 * j))
+                    row[j] = load_u32(here + np.uint64(4 * j))
             else:
                 for j in range(size):
-                    row[j] = _load32(here + np.uint64(4 * j))
+                    row[j] = load_u16(here + np.uint64(2 * j))
             for j in range(size):
                 largest = max(largest, row[j])
                 label[j] = row[j]
             if masks[p]:
                 for j in range(size):
-                    if not _load8(masks[p] + np.uint64(j)):
+                    if not load_u8(masks[p] + np.uint64(j)):
                         label[j] = IGNORED
             if size:
                 label[0] = IGNORED
@@ -208,6 +280,3 @@ def _fill(ids, labels, positions, first, lengths, address, masks, widths, pad, r
             for j in range(seq):
                 positions[r, j] = j
     return largest
-
-
-__all__ = ["IGNORED", "Gatherer", "Pieces", "Source"]

@@ -119,7 +119,7 @@ class Plan:
         """Pieces a row int64[n], and the length of each piece int64[m], without their tokens."""
         source, row = self.spec.locate(self._positions(positions))
         pieces = self._gather.pieces(row, source)
-        return np.diff(pieces.first), pieces.length.astype(np.int64)
+        return np.diff(pieces.first), pieces.length
 
     def where(self, position: int) -> Place:
         """Provenance of a row: source, epoch, row of the source, and its pieces of documents."""
@@ -131,7 +131,7 @@ class Plan:
         )
         return Place(
             of.name,
-            int(self._gather.packed("epoch").take(row)[0]),
+            int(self._gather.rows(row, source)[2][0]),
             int(row[0]) - of.first_row,
             [(self._gather.document_id(number, d), offset, size) for d, offset, size in spans],
         )

@@ -28,7 +28,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gristmill.errors import StoreError
 from mixtures.block import I64, U16, arrange, ranks, rows_of
@@ -72,8 +71,14 @@ class Segment:
         return order
 
     @cached_property
-    def ranks(self) -> npt.NDArray[np.int32]:
-        return ranks(self.order)
+    def ranks(self) -> I64:
+        """How often each slot's source came before in the block."""
+        return ranks(self.order).astype(np.int64)
+
+    @cached_property
+    def slots(self) -> I64:
+        """The block, as an array."""
+        return np.array(self.block, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class Spec:
         if first == stop:
             turn, slot = np.divmod(place, len(order))
             source = order[slot].astype(np.int64)
-            taken = turn * np.array(segment.block, np.int64)[source] + segment.ranks[slot]
+            taken = turn * segment.slots[source] + segment.ranks[slot]
             return source, self._bases[number][source] + taken
         before = np.searchsorted(self.positions[first:stop], index)
         asked = self.positions[first:stop][np.minimum(before, stop - first - 1)] == index
@@ -148,7 +153,7 @@ class Spec:
             turn, slot = np.divmod((place - before)[~asked], len(order))
             dealt = order[slot].astype(np.int64)
             source[~asked] = dealt
-            taken[~asked] = turn * np.array(segment.block, np.int64)[dealt] + segment.ranks[slot]
+            taken[~asked] = turn * segment.slots[dealt] + segment.ranks[slot]
         return source, self._bases[number][source] + taken
 
     def _sources(self, raw: Mapping[str, Any]) -> list[Source]:
