@@ -83,18 +83,18 @@ class Reference:
     per_epoch: int
     seed: int
     window: int
+    window_rows: int
     epoch: int = 0
     drawn: int = 0
     turn: int = 0
-    hungry: bool = False
     pool: list[Waiting] = field(default_factory=list)
     dropped: int = 0
 
     def rows(self, count: int, seq: int) -> Iterator[Row]:
         while count:
             if self.drawn == self.per_epoch and not self.pool:
-                self.epoch, self.drawn, self.turn, self.hungry = self.epoch + 1, 0, 0, False
-            self.draw()
+                self.epoch, self.drawn, self.turn = self.epoch + 1, 0, 0
+            self.draw(seq)
             plan, order = self.plan(seq)
             self.turn += 1
             for row in order[:count]:
@@ -113,16 +113,22 @@ class Reference:
                     self.pool = [doc for doc in self.pool if doc.left <= seq]
                 for doc in self.pool:
                     doc.waited = True
-                self.hungry = not order
             self.pool = [doc for doc in self.pool if doc.left]
             count -= min(count, len(order))
 
-    def draw(self) -> None:
+    def draw(self, seq: int) -> None:
+        self.ask(self.window - len(self.pool))
+        while (
+            self.drawn < self.per_epoch
+            and sum(doc.left for doc in self.pool) < self.window_rows * seq
+        ):
+            self.ask(max(self.window, len(self.pool)))
+
+    def ask(self, count: int) -> None:
         left = self.per_epoch - self.drawn
-        take = self.window if self.hungry else max(0, self.window - len(self.pool))
-        if take and left - take < self.window // 2:
-            take = left
-        take = min(take, left)
+        if count < 1 or left < 1:
+            return
+        take = count if left - count >= self.window // 2 else left
         for document, total in self.lengths(self.epoch, self.drawn, take):
             if total:
                 self.pool.append(Waiting(document, total))

@@ -21,7 +21,7 @@ LENGTHS = st.lists(
     st.one_of(st.integers(0, 12), st.integers(1, 90)), min_size=1, max_size=60
 ).filter(lambda lengths: 0 < min(n or 99 for n in lengths) < 9)  # `whole` finds one that fits
 CALLS = st.lists(st.tuples(st.integers(0, 25), st.integers(8, 40)), min_size=1, max_size=6)
-WINDOW = st.integers(1, 40)
+WINDOW = st.tuples(st.integers(1, 40), st.integers(1, 4))  # documents, rows
 
 
 def documents(lengths: Sequence[int]) -> Documents:
@@ -35,8 +35,10 @@ def documents(lengths: Sequence[int]) -> Documents:
     return ask
 
 
-def packer(method: str, lengths: Sequence[int], seed: int = 0, window: int = 8192) -> Packer:
-    return Packer(method, documents(lengths), len(lengths), seed, window)
+def packer(
+    method: str, lengths: Sequence[int], seed: int = 0, window: tuple[int, int] = (8192, 64)
+) -> Packer:
+    return Packer(method, documents(lengths), len(lengths), seed, *window)
 
 
 def taken(packer: Packer, count: int, seq: int) -> list[Row]:
@@ -65,16 +67,20 @@ def check(account: Account) -> None:
 
 
 @given(METHOD, LENGTHS, CALLS, WINDOW, st.integers(0, 9))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_rows_are_those_of_plain_python(
-    method: str, lengths: list[int], calls: list[tuple[int, int]], window: int, seed: int
+    method: str,
+    lengths: list[int],
+    calls: list[tuple[int, int]],
+    window: tuple[int, int],
+    seed: int,
 ) -> None:
     ours, ask = packer(method, lengths, seed, window), documents(lengths)
 
     def pairs(epoch: int, first: int, count: int) -> list[tuple[int, int]]:
         return list(zip(*(column.tolist() for column in ask(epoch, first, count)), strict=True))
 
-    plain = Reference(method, pairs, len(lengths), seed, window)
+    plain = Reference(method, pairs, len(lengths), seed, *window)
     for count, seq in calls:
         assert taken(ours, count, seq) == list(plain.rows(count, seq))
         account = ours.account()
@@ -84,9 +90,9 @@ def test_rows_are_those_of_plain_python(
 
 
 @given(METHOD, LENGTHS, CALLS, WINDOW)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_every_token_once_an_epoch(
-    method: str, lengths: list[int], calls: list[tuple[int, int]], window: int
+    method: str, lengths: list[int], calls: list[tuple[int, int]], window: tuple[int, int]
 ) -> None:
     ours = packer(method, lengths, 1, window)
     out: dict[tuple[int, int], int] = defaultdict(int)  # tokens so far, by epoch and document
@@ -118,9 +124,9 @@ def test_every_token_once_an_epoch(
 
 
 @given(st.sampled_from(IN_ORDER), LENGTHS, WINDOW, st.integers(0, 60), st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_in_order_methods_do_not_mind_where_a_call_ends(
-    method: str, lengths: list[int], window: int, first: int, second: int
+    method: str, lengths: list[int], window: tuple[int, int], first: int, second: int
 ) -> None:
     once, twice = packer(method, lengths, 0, window), packer(method, lengths, 0, window)
     rows = taken(twice, first, 16) + taken(twice, second, 16)
@@ -131,11 +137,11 @@ def test_in_order_methods_do_not_mind_where_a_call_ends(
 
 
 @given(st.lists(st.integers(1, 400_000), min_size=1, max_size=50), st.integers(1, 400_000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_long_rows(lengths: list[int], seq: int) -> None:
     """Deep trees of masks, and radix sorts of several passes."""
     ask = [(number + 100, length) for number, length in enumerate(lengths)]
-    plain = Reference("best_fit", lambda _, a, n: ask[a : a + n], len(lengths), 0, 8192)
+    plain = Reference("best_fit", lambda _, a, n: ask[a : a + n], len(lengths), 0, 8192, 64)
     count = min(500, -(-sum(lengths) // seq))
     assert taken(packer("best_fit", lengths), count, seq) == list(plain.rows(count, seq))
 
@@ -236,7 +242,7 @@ def test_best_fit_fills_rows(method: str, seq: int) -> None:
 def test_documents_that_fit_badly_do_not_wait_for_long() -> None:
     """No two of them share a row: each goes with its window, or with the next."""
     lengths = np.random.default_rng(0).integers(51, 60, 2000)
-    ours = packer("best_fit", lengths.tolist(), window=100)
+    ours = packer("best_fit", lengths.tolist(), window=(100, 1))
     order = [row[0][0] - 100 for _, row in taken(ours, 2000, 100)]
     assert sorted(order) == list(range(2000))
     assert np.abs(np.array(order) - np.arange(2000)).max() < 300
@@ -258,7 +264,7 @@ def test_documents_are_asked_for_once_and_a_window_at_a_time() -> None:
         asked.append((epoch, first, count))
         return documents(lengths)(epoch, first, count)
 
-    ours = Packer("best_fit", ask, 1000, 0, window=64)
+    ours = Packer("best_fit", ask, 1000, 0, window=64, window_rows=1)
     for _ in ours.rows(900, 16):
         pass
     assert max(count for _, _, count in asked) <= 96
