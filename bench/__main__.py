@@ -27,6 +27,7 @@ CLAIMS = (
     "memory",
     "queries",
     "packing",
+    "law_fit",
 )
 
 

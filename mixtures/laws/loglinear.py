@@ -26,6 +26,7 @@ from mixtures.laws.fitting import F64, huber_cost, huber_fit, spearman
 DELTA = 0.02
 FLOORS = (0.98, 0.9, 0.7, 0.4)  # first guesses of exp(c), in parts of the lowest loss seen
 ADVISED = 3  # times (sources + 1) runs: where the fit of RegMix's runs bends (.40 at 1, .91 at 3)
+_EVALUATIONS = 100  # 20 are the rule; runs as few as parameters would take thousands, for nothing
 _HIGHEST = 60.0  # exponents beyond are a search gone astray, not a loss
 
 
@@ -71,7 +72,7 @@ def _fit(p: F64, observed: F64, delta: float, searches: int) -> LogLinearLaw:
         starts = [_start(used, y, part) for part in FLOORS]
         costs = [huber_cost(_residuals(used, y)(start), delta) for start in starts]
         chosen = [starts[i] for i in np.argsort(costs, kind="stable")[:searches]]
-        found, _ = huber_fit(_residuals(used, y), chosen, delta, _jacobian(used))
+        found, _ = huber_fit(_residuals(used, y), chosen, delta, _jacobian(used), _EVALUATIONS)
         c[target], t[target, live] = found[0], found[1:]
     return LogLinearLaw(c, t)
 
