@@ -1,8 +1,8 @@
 """Garbage: what runs left behind and no ref, build or child needs; shown first, then removed.
 
 In: a store. Out: what can go, with the bytes that it frees. Shown by: `gristmill gc`.
-Limit: what is younger than `days` may belong to a run under way and stays; do not remove superseded
-versions beside a run that reads one of them by its version.
+Limit: what is younger than `days` may belong to a run under way and stays; a run that lives on
+another machine and has changed nothing for longer is taken for dead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.ids import short
+from gristmill.live import live_processes, read_note
 from gristmill.store import Store
 from gristmill.verify import readable_builds
 
@@ -39,10 +40,11 @@ def gc(
 ) -> list[Garbage]:
     """What nothing needs: staging and versions that runs left behind, and nobody took up.
 
-    A version is needed by a ref, by the build that made it, and by every build that has it as a
-    parent. `superseded`: builds older than `days` count only where a ref leads to one of their
-    outputs, directly or through children; the others go, with what they made. Nothing is removed
-    without `apply`.
+    A version is needed by a ref, by the build that made it, by every build that has it as a parent,
+    and by every run that reads it and is alive, or was interrupted less than `days` ago.
+    `superseded`: builds older than `days` count only where a ref leads to one of their outputs,
+    directly or through children; the others go, with what they made. Nothing is removed without
+    `apply`.
     """
     before = time.time() - days * 86400
     builds = [
@@ -52,7 +54,10 @@ def gc(
     ]
     asked = [(p, r) for p, r in builds if superseded and p.stat().st_mtime < before]
     kept = [record for path, record in builds if (path, record) not in asked]
-    needed = _needed(store, kept, [record for _, record in asked])
+    left = sorted(store.staging.iterdir()) if store.staging.is_dir() else []
+    dead = [path for path in left if _newest(path) < before and not live_processes(path)]
+    read = [ref for path in left if path not in dead for ref in read_note(path).get("parents", [])]
+    needed = _needed(store, kept, [record for _, record in asked], read)
     doomed: list[tuple[Path, str, str]] = [
         (path, "build", "no ref needs what it made")
         for path, record in asked
@@ -63,10 +68,8 @@ def gc(
             path = store.path / name / version
             if (name, version) not in needed and _newest(path) < before:
                 doomed.append((path, "version", "no ref, build or child needs it"))
-    if store.staging.is_dir():
-        for path in sorted(store.staging.iterdir()):
-            if _newest(path) < before:
-                doomed.append((path, "staging", f"an interrupted run, untouched for {days:g} days"))
+    why = f"an interrupted run, untouched for {days:g} days"
+    doomed += [(path, "staging", why) for path in dead]
     freed = _freed([path for path, _, _ in doomed])
     found = [
         Garbage(path.relative_to(store.path).as_posix(), kind, size, reason)
@@ -89,10 +92,17 @@ def _homes(store: Store) -> list[str]:
 
 
 def _needed(
-    store: Store, kept: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]]
+    store: Store,
+    kept: Sequence[dict[str, Any]],
+    asked: Sequence[dict[str, Any]],
+    read: Sequence[str],
 ) -> set[tuple[str, str]]:
-    """Versions that refs, the builds `kept`, or builds that lead to them need: (name, version)."""
+    """Versions that refs, runs, the builds `kept`, or builds that lead to them need.
+
+    Each as (name, version). `read`: references that runs under way read.
+    """
     needed = {(name, v) for name in store.names() for v in store.refs(name).values()}
+    needed |= _pairs(read)
     for record in kept:
         needed |= _touched(record)
     waiting, before = list(asked), -1
@@ -109,8 +119,12 @@ def _needed(
 
 def _touched(record: dict[str, Any]) -> set[tuple[str, str]]:
     """What a build made and what it was made from."""
-    parents = (parent.partition("@") for parent in record.get("parents", []))
-    return {*record["outputs"].items(), *((name, version) for name, _, version in parents)}
+    return {*record["outputs"].items(), *_pairs(record.get("parents", []))}
+
+
+def _pairs(refs: Sequence[str]) -> set[tuple[str, str]]:
+    """`name@version` as (name, version)."""
+    return {(name, version) for name, _, version in (ref.partition("@") for ref in refs)}
 
 
 def _newest(path: Path) -> float:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from gristmill.errors import TaskError
+from gristmill.live import sign_in
 from gristmill.marker import read_marker
 from gristmill.redact import redact
 from gristmill.step import Phase, Task
@@ -62,7 +63,7 @@ class LocalExecutor:
         staging = Path(info.staging)
         todo = deque(t for t in phase.tasks if published(staging, phase.name, t.id) is None)
         advance(sum(t.size for t in phase.tasks) - sum(t.size for t in todo))
-        if _another_runs(staging):
+        if sign_in(staging):
             todo.rotate(len(todo) // 2)  # meet in the middle instead of doing the same tasks
         stop = threading.Event()
         problems: list[dict[str, Any]] = []
@@ -142,20 +143,6 @@ class LocalExecutor:
             stdout=subprocess.PIPE,
             env=environment,
         )
-
-
-def _another_runs(staging: Path) -> bool:
-    """A live process other than this one works on the same fingerprint."""
-    (staging / f".alive-{os.getpid()}").touch()
-    for note in staging.glob(".alive-*"):
-        pid = int(note.name.rpartition("-")[2])
-        if pid != os.getpid():
-            try:
-                os.kill(pid, 0)
-                return True
-            except OSError:
-                note.unlink(missing_ok=True)
-    return False
 
 
 def _attempt(

@@ -6,7 +6,6 @@ Limit: steps run one after another; parallelism is within a phase.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -21,6 +20,7 @@ from gristmill.commit import StagedShard, commit
 from gristmill.errors import GristmillError, RecipeError, StoreError, nearest
 from gristmill.fs import expand
 from gristmill.ids import short
+from gristmill.live import write_note
 from gristmill.progress import Progress
 from gristmill.shards import totals
 from gristmill.step import Phase, Step, StepRun
@@ -173,6 +173,7 @@ def run_step(
         "use": step.use,
         "fingerprint": asked.fingerprint,
         "recipe": str(recipe.path) if recipe else None,
+        "parents": [dataset.ref for dataset in inputs.values()],  # `gc` leaves them alone
         "started_at": started.isoformat(),
         "pid": os.getpid(),
     }
@@ -241,10 +242,11 @@ def _run_phases(
     """Run phase after phase; records of all tasks in (phase, task) order."""
     records: list[TaskRecord] = []
     phases: dict[str, dict[str, Any]] = {}
+    write_note(run.staging, {**title, "phases": phases})
     for phase in step.phases(run):
         _check_phase(phase, phases, step)
         phases[phase.name] = {"tasks": len(phase.tasks)}
-        _note_run(run.staging, {**title, "phases": phases})
+        write_note(run.staging, {**title, "phases": phases})
         total = sum(task.size for task in phase.tasks)
         bar = progress.phase(f"{step.name} · {phase.name}", total, phase.unit)
         executor.run(phase, info, bar.advance)
@@ -262,13 +264,6 @@ def _check_phase(phase: Phase, before: Mapping[str, Any], step: Step) -> None:
             f"{step.name}: phase {phase.name!r} repeats a name or a task id; "
             f"this is a defect of step {step.use!r}"
         )
-
-
-def _note_run(staging: Path, state: dict[str, Any]) -> None:
-    """`run.json`: what `gristmill status` shows of a run under way or interrupted."""
-    temporary = staging / f".run-{os.getpid()}.json"
-    temporary.write_text(json.dumps(state, indent=1))
-    os.replace(temporary, staging / "run.json")
 
 
 def _shards(

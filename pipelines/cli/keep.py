@@ -7,12 +7,12 @@ Limit: `status` tells a run of this machine from a dead one by its process id.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gristmill.live import live_processes, read_note
 from gristmill.progress import Progress, human
 from pipelines.cli.options import FormatOption, QuietOption, StoreOption, app, existing_store
 from pipelines.cli.output import Format, show
@@ -103,11 +103,8 @@ def status(
 
 
 def _phases(folder: Path) -> list[dict[str, Any]]:
-    try:
-        run = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError):
-        return []  # finished while we looked
-    state = "running" if _alive(run.get("pid")) else "interrupted"
+    run = read_note(folder)  # empty where it finished while we looked
+    state = "running" if live_processes(folder) else "interrupted"
     rows = []
     for phase, known in run.get("phases", {}).items():
         home = folder / phase
@@ -138,15 +135,3 @@ def _error(failed: list[Path]) -> str | None:
         except (OSError, ValueError, KeyError):
             continue
     return None
-
-
-def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

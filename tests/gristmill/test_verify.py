@@ -13,6 +13,7 @@ import pytest
 
 from gristmill.errors import StoreError
 from gristmill.garbage import gc
+from gristmill.live import sign_in, write_note
 from gristmill.progress import Progress, human
 from gristmill.store import Dataset, Store
 from gristmill.verify import verify
@@ -106,7 +107,7 @@ def test_verify_shows_progress(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     with Progress(stream=stream) as progress:
         verify(store, progress=progress)
     size = human(dataset.manifest["totals"]["bytes"], "B")
-    assert stream.getvalue().startswith(f"verify: {size} in ")
+    assert stream.getvalue().startswith("verify: done in ") and size in stream.getvalue()
 
 
 def _age(path: Path, days: float) -> None:
@@ -173,6 +174,29 @@ def test_superseded_versions_go_with_their_builds_unless_tagged(store: Store) ->
     gc(store, apply=True, superseded=True)
     assert store["web/clean@paper"].ledger.rows == 1
     assert verify(store) == (5, [])
+
+
+def test_what_a_live_run_reads_stays_and_its_staging_too(store: Store) -> None:
+    first = put_documents(store, "web", range(10), config={"v": 1})
+    made_from = put_documents(store, "text", range(10), parents=[first.ref])
+    put_documents(store, "web", range(11), config={"v": 2})
+    put_documents(store, "text", range(12), config={"v": 2})
+    staging = store.staging / "0123456789ab"
+    staging.mkdir()
+    sign_in(staging)
+    write_note(staging, {"name": "final", "parents": [made_from.ref], "pid": 1 << 30})
+    _age(store.path, 30)
+    found = gc(store, superseded=True)
+    assert {"build", "version"}.isdisjoint(item.kind for item in found)
+    assert ".staging/0123456789ab" not in _paths(found)
+    for file in staging.glob(".alive-*"):
+        file.unlink()
+    _age(store.path, 3)  # interrupted, but not long ago
+    assert gc(store, superseded=True, days=7) == []
+    _age(store.path, 30)
+    assert {f"web/{first.version}", f"text/{made_from.version}", ".staging/0123456789ab"} <= _paths(
+        gc(store, superseded=True)
+    )
 
 
 def test_gc_counts_only_bytes_that_become_free(store: Store) -> None:
