@@ -113,6 +113,10 @@ class CleanLines(Op):
             raise RecipeError(f"{self.set} has no {asked}; that is for the sets of C4")
         return replace(rules, **changes) if rules else None
 
+    def drops(self) -> bool:
+        page = self.page_rules()
+        return bool(self.bad_words or (page and page.rules))
+
     def files(self) -> list[str]:
         return list_paths(self.bad_words)
 

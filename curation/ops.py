@@ -71,6 +71,10 @@ class Op(BaseModel):
         """Signal families that must be there before this op runs."""
         return frozenset()
 
+    def drops(self) -> bool:
+        """Whether some row might fail: False where the op only edits or adds columns."""
+        return True
+
     def files(self) -> list[str]:
         """Files or globs whose content changes the output (models, lists)."""
         return []

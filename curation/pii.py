@@ -62,6 +62,9 @@ class Pii(Op):
     ipv6: str | None = "2001:db8::1"  # RFC 3849
     phone: str | None = "555-0100"  # never assigned in North America
 
+    def drops(self) -> bool:
+        return False
+
     def open(self) -> Apply:
         marks = [self.email, self.ipv4, self.ipv6, self.phone]
         encoded = [None if mark is None else mark.encode() for mark in marks]

@@ -2,8 +2,8 @@
 
 In: a curated dataset (or one made from it) and new thresholds. Out: counts and examples.
 Shown by: `gristmill sweep web/clean --set gopher_quality.min_words=30`.
-Limit: rows that would pass a rule but then meet ops that never saw them are undecided, unless the
-step ran with `evaluate: all`; later steps (deduplication) are not run again.
+Limit: rows that would pass a rule but then meet ops that never saw them and might drop them are
+undecided, unless the step ran with `evaluate: all`; later steps (deduplication) are not run again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sweep:
     newly_dropped: int = 0
     newly_kept: int = 0
     undecided: int = 0
-    unanswered: list[str] = field(default_factory=list)  # ops that never saw the undecided rows
+    unanswered: list[str] = field(default_factory=list)  # ops that might drop the undecided rows
     rules: list[dict[str, Any]] = field(default_factory=list)  # thresholds and failures, twice
     examples: list[dict[str, Any]] = field(default_factory=list)  # change, id, url, rule, value
 
@@ -73,14 +73,20 @@ def sweep(dataset: Dataset, thresholds: Mapping[str, float | None]) -> Sweep:
     whole = config.get("evaluate") == "all"
     found = Sweep(step.ref, ledger.rows, 0)
     failed: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    remaining = iter(ops)
+    dropping = [
+        number
+        for number, segment in enumerate(segments)
+        if any([op.drops() for op in islice(remaining, len(segment))])
+    ]
     names = {column for op in swept for column in op.columns.values()}
     for batch in ledger.scan(["id", "url", "state", "rules", *sorted(names)]):
-        _sweep_batch(pa.table(batch), swept, len(segments) - 1, whole, found, failed)
+        _sweep_batch(pa.table(batch), swept, dropping[-1], whole, found, failed)
     found.kept_after = found.kept_before - found.newly_dropped + found.newly_kept
     if found.undecided:
         last = min(op.segment for op in swept)
         seen = sum(len(segment) for segment in segments[: last + 1])
-        found.unanswered = [_name(op) for op in ops[seen:]]
+        found.unanswered = [_name(op) for op in ops[seen:] if op.drops()]
     for op in swept:
         found.rules += _rule_lines(op, failed)
     return found
@@ -184,7 +190,7 @@ def _sweep_batch(
                     why.append((rule, failure.mask, failure.value))
     newly_dropped = ~dropped & fails
     passes = dropped & ~others & ~fails & (reached >= 0)
-    decided = passes if whole else passes & (reached == last)
+    decided = passes if whole else passes & (reached >= last)
     found.kept_before += int((~dropped).sum())
     found.newly_dropped += int(newly_dropped.sum())
     found.newly_kept += int(decided.sum())

@@ -33,6 +33,9 @@ class Rules(Op):
         extra: dict[str, Any] = self.model_extra or {}
         return rule_set(self.set, extra)
 
+    def drops(self) -> bool:
+        return bool(self.chosen().rules)
+
     def families(self) -> frozenset[str]:
         return frozenset(self.chosen().families)
 

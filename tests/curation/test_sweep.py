@@ -110,9 +110,17 @@ def test_what_later_ops_never_saw_is_undecided_unless_all_was_evaluated(
         after = _curate(store, texts, {**GOPHER, "min_words": 10}, more=later, evaluate=evaluate)
         _agrees(found, before, after)
     assert outcomes["segment"].undecided > 0 == outcomes["segment"].newly_kept
-    assert outcomes["segment"].unanswered == ["pii", "fineweb"]
+    assert outcomes["segment"].unanswered == ["fineweb"]
     assert outcomes["all"].undecided == 0 < outcomes["all"].newly_kept
     assert outcomes["all"].newly_kept <= outcomes["segment"].undecided
+
+
+def test_later_ops_that_drop_nothing_leave_nothing_undecided(tmp_path: Path, texts: Path) -> None:
+    before = _curate(Store(tmp_path / "store"), texts, GOPHER, more=[{"pii": {}}])
+    found = sweep(before, {"gopher_quality.min_words": 10})
+    assert (found.undecided, found.unanswered) == (0, []) and found.newly_kept > 0
+    after = _curate(before.store, texts, {**GOPHER, "min_words": 10}, more=[{"pii": {}}])
+    _agrees(found, before, after)
 
 
 @pytest.mark.slow
