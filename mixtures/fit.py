@@ -46,6 +46,7 @@ class MixtureFit(Step):
     budget: float | None = None  # tokens of the run that is planned; null: the swarm's
     max_epochs: float = MAX_EPOCHS
     kl: float = KL
+    reach: float | None = Field(1.0, gt=0)  # times its highest share in any run; null: no limit
     folds: int = Field(5, ge=2)
     test_mixtures: str | None = None
     test_metrics: str | None = None
@@ -130,9 +131,10 @@ def _as_sizes(
     }
 
 
-def _runs(step: MixtureFit, places: list[str], store: str, names: list[str] | None) -> Runs:
+def _runs(
+    places: list[str], store: str, names: list[str] | None, targets: list[str] | None
+) -> Runs:
     mixtures, metrics = places
-    targets = list(step.targets) if step.targets is not None else None
     shares: Table = numbers(read_table(mixtures, store), mixtures, names, RESERVED[1:])
     losses: Table = numbers(read_table(metrics, store), metrics, targets)
     return join(shares, losses, mixtures)
@@ -141,8 +143,8 @@ def _runs(step: MixtureFit, places: list[str], store: str, names: list[str] | No
 def _fit(
     ctx: TaskContext, step: MixtureFit, places: list[str], test: list[str], sizes: dict[str, Any]
 ) -> dict[str, Any]:
-    names = sizes.get("names")
-    runs = _runs(step, places, ctx.run.store, names)
+    store, targets = ctx.run.store, list(step.targets) if step.targets is not None else None
+    runs = _runs(places, store, sizes.get("names"), targets)
     notes = list(runs.notes)
     if few := check_design(runs.shares, runs.sources):
         notes.append(few)
@@ -167,11 +169,30 @@ def _fit(
         if isinstance(step.targets, dict)
         else np.ones(len(runs.targets))
     )
-    found = solve_mixture(law.t, natural, np.where(live, caps, 0.0), step.kl, shares)
+    room = np.where(live, caps, 0.0)
+    free = found = solve_mixture(law.t, natural, room, step.kl, shares)
+    if step.reach is not None:
+        near = np.minimum(room, step.reach * runs.shares.max(axis=0))
+        if near.sum() >= 1:
+            found = solve_mixture(law.t, natural, near, step.kl, shares)
+        else:
+            notes.append(
+                f"reach {step.reach:g} and the caps leave room for {near.sum():.2f} of 1: weights "
+                "may go beyond the shares tried"
+            )
     fitted = Fitted(
-        runs, law, seen, natural, caps, tokens, sizes.get("budget"), _rounded(found.weights), shares
+        runs=runs,
+        law=law,
+        seen=seen,
+        natural=natural,
+        caps=caps,
+        tokens=tokens,
+        budget=sizes.get("budget"),
+        weights=_rounded(found.weights),
+        free=free.weights,
+        target_weights=shares,
     )
-    against = _runs(step, test, ctx.run.store, runs.sources) if test[0] else None
+    against = _runs(test, store, runs.sources, runs.targets) if test[0] else None
     ctx.writer("", WEIGHTS).write(weight_rows(fitted))
     ctx.writer(".laws", LAWS).write(law_rows(fitted, against))
     writer = ctx.writer(".predictions", PREDICTIONS)

@@ -75,6 +75,7 @@ class Fitted:
     tokens: F64 | None
     budget: float | None
     weights: F64
+    free: F64  # what they would be without `reach`
     target_weights: F64
 
 
@@ -180,12 +181,18 @@ def advice(fitted: Fitted) -> list[str]:
                 f"{target}: a straight line ranks held-out runs better ({line:.3f}) than the law "
                 f"({law:.3f}); distrust its part of the weights"
             )
-    for place in np.flatnonzero(fitted.weights > runs.shares.max(axis=0) + 1e-6):
+    tried = runs.shares.max(axis=0)
+    for place in np.flatnonzero(fitted.free > np.maximum(tried, fitted.weights) + 1e-4):
+        notes.append(
+            f"{runs.sources[place]}: held at {fitted.weights[place]:.3f}, near the highest share "
+            f"tried; the law alone asks for {fitted.free[place]:.3f} (reach: null)"
+        )
+    for place in np.flatnonzero(fitted.weights > tried + 1e-6):
         notes.append(
             f"{runs.sources[place]}: weight {fitted.weights[place]:.3f} is beyond any run's share "
-            f"({runs.shares[:, place].max():.3f}): the law is carried past what was tried"
+            f"({tried[place]:.3f}): the law is carried past what was tried"
         )
-    for place in np.flatnonzero(runs.shares.max(axis=0) == 0):
+    for place in np.flatnonzero(tried == 0):
         notes.append(
             f"{runs.sources[place]}: in no run, so its weight is 0: nothing is known of it"
         )

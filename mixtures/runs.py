@@ -65,7 +65,8 @@ def read_table(place: str, store: str = "") -> pa.Table:
         import pyarrow.csv as pacsv
 
         data = pa.CompressedInputStream(file, "gzip") if place.endswith(".gz") else file
-        return pacsv.read_csv(data)
+        names = dict.fromkeys(RUN_COLUMNS, pa.string())
+        return pacsv.read_csv(data, convert_options=pacsv.ConvertOptions(column_types=names))
 
 
 def numbers(
@@ -78,7 +79,7 @@ def numbers(
             f"{place}: no column 'run' (or 'index') that names the runs; it has "
             f"{', '.join(table.column_names)}"
         )
-    runs = [str(value) for value in table[run].to_pylist()]
+    runs = [_run_name(value) for value in table[run].to_pylist()]
     if twice := [name for name, times in Counter(runs).items() if times > 1]:
         raise RecipeError(f"{place}: run {twice[0]!r} is there twice; name each run once")
     for name in only or ():
@@ -99,6 +100,12 @@ def numbers(
             )
     values = np.column_stack([_floats(table[name]) for name in columns])
     return Table(runs, columns, values)
+
+
+def _run_name(value: object) -> str:
+    """`007`, 7 and 7.0 are one run: tables lose leading zeros on their way through other tools."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
 def _is_number(table: pa.Table, name: str) -> bool:

@@ -76,6 +76,7 @@ def test_tables_of_regmix_shape_meet_its_figures(
         assert mean >= 0.97 and mean >= line + 0.05, kind
     assert "rank" not in notes
     caps = np.minimum(4 * TOKENS / budget, 1)
+    caps = np.minimum(caps, runs.shares[:512].max(axis=0))
     exact = solve_mixture(runs.law.t, TOKENS / TOKENS.sum(), caps).weights
     found = np.array([row["weight"] for row in weights.values()])
     assert found.sum() == pytest.approx(1, abs=1e-9)
@@ -117,17 +118,44 @@ def test_from_a_swarm_to_weights(tmp_path: Path) -> None:
     losses = np.exp(0.9) + np.exp(shares @ slopes.T)
     metrics = pa.table({"run": table["run"], "maths": losses[:, 0], "prose": losses[:, 1]})
     pq.write_table(metrics.slice(0, 14), tmp_path / "metrics.parquet")
-    weights, notes = fit(store, mixtures="swarm", metrics=str(tmp_path / "metrics.parquet"))
+    options = {"mixtures": "swarm", "metrics": str(tmp_path / "metrics.parquet"), "reach": 2}
+    weights, notes = fit(store, **options)
     assert weights["maths"]["cap"] == weights["maths"]["weight"] == 0.2  # 4 epochs of 2e9 tokens
     assert weights["maths"]["epochs"] == 4
     assert weights["novels"]["weight"] > 2 * weights["novels"]["natural"]
     assert "1 runs have no metrics and are left out" in notes
     again = run_step(
-        MixtureFit(name="best", use="mixture_fit", mixtures="swarm",
-                   metrics=str(tmp_path / "metrics.parquet")),
-        store, executor=InProcess(),
-    )  # fmt: skip
+        MixtureFit(**{"name": "best", "use": "mixture_fit", **options}),
+        store,
+        executor=InProcess(),
+    )
     assert again["best"] == store["best"].version
+
+
+def test_runs_are_matched_whatever_other_tools_made_of_their_names(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    sources = {"a": 1e9, "b": 1e9}
+    run_step(MixtureSwarm(name="swarm", use="mixture_swarm", sources=sources, runs=12), store,
+             executor=InProcess())  # fmt: skip
+    shares = store["swarm"].to_table()["a"].to_numpy()
+    for number, names in enumerate((["%02d", "%d"], ["%d.0", "%02d"])):
+        lines = [f"{names[number] % n},{3 - 0.5 * s + s * s}" for n, s in enumerate(shares)]
+        (tmp_path / "l.csv").write_text("\n".join(["run,loss", *lines]))
+        fit(store, mixtures="swarm", metrics=str(tmp_path / "l.csv"), seed=number)
+        assert store["best"].build()["facts"]["runs"] == 12
+
+
+def test_the_columns_of_a_test_set_may_stand_in_another_order(
+    tables: dict[str, str], tmp_path: Path
+) -> None:
+    turned = {}
+    for name in ("test_mixtures", "test_metrics"):
+        table = pacsv.read_csv(tables[name])
+        pacsv.write_csv(table.select(table.column_names[::-1]), tmp_path / f"{name}.csv")
+        turned[name] = str(tmp_path / f"{name}.csv")
+    store = Store(tmp_path)
+    fit(store, **tables | turned)
+    assert min(law["test_spearman"] for law in output(store, ".laws")) > 0.9
 
 
 def test_a_poor_fit_is_said_so(tmp_path: Path) -> None:
@@ -150,9 +178,17 @@ def test_what_nobody_tried_is_said(tmp_path: Path) -> None:
     weights, notes = fit(
         Store(tmp_path), mixtures=place, metrics=metrics, sources=dict.fromkeys("abcd", 1e9)
     )
-    assert "a: weight" in notes and "beyond any run's share" in notes
+    tried = float(shares[:, 0].max())
+    assert weights["a"]["weight"] == pytest.approx(tried, abs=1e-6)
+    assert "a: held at" in notes and "near the highest share tried" in notes
     assert weights["d"]["weight"] == 0 and "d: in no run" in notes
     assert "no `budget`" in notes
+    weights, notes = fit(
+        Store(tmp_path), mixtures=place, metrics=metrics, sources=dict.fromkeys("abcd", 1e9),
+        reach=None,
+    )  # fmt: skip
+    assert weights["a"]["weight"] > tried + 0.05
+    assert "a: weight" in notes and "beyond any run's share" in notes
 
 
 @pytest.mark.parametrize(
