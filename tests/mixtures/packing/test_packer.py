@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from gristmill.errors import RecipeError
 from mixtures.packing import METHODS, Account, Documents, Packer
+from tests.conftest import ROOT
 from tests.mixtures.packing.reference import Reference, Row
 
 NO_DROP = ("best_fit", "concat", "greedy")
@@ -96,7 +98,7 @@ def test_every_token_once_an_epoch(
 ) -> None:
     ours = packer(method, lengths, 1, window)
     out: dict[tuple[int, int], int] = defaultdict(int)  # tokens so far, by epoch and document
-    epochs, rows = [], 0
+    epochs, rows, kept_whole = [], 0, 0
     for count, seq in calls:
         found = taken(ours, count, seq)
         assert len(found) == count
@@ -108,9 +110,11 @@ def test_every_token_once_an_epoch(
             for document, offset, length in row:
                 assert offset == out[epoch, document] and length > 0
                 out[epoch, document] += length
+                kept_whole += length * (length == lengths[document - 100])
     assert epochs == sorted(epochs)
     account = ours.account()
     assert account.rows == rows
+    assert account.kept_whole == kept_whole
     sizes = {number + 100: length for number, length in enumerate(lengths)}
     whole = [key for key, length in out.items() if length == sizes[key[1]]]
     if method == "whole":
@@ -136,14 +140,27 @@ def test_in_order_methods_do_not_mind_where_a_call_ends(
         assert documents == sorted(documents)
 
 
-@given(st.lists(st.integers(1, 400_000), min_size=1, max_size=50), st.integers(1, 400_000))
-@settings(max_examples=30, deadline=None)
-def test_long_rows(lengths: list[int], seq: int) -> None:
-    """Deep trees of masks, and radix sorts of several passes."""
+@given(
+    st.lists(st.integers(1, 400_000), min_size=1, max_size=50),
+    st.integers(1, 400_000),
+    st.sampled_from([(10, 1), (8192, 64)]),
+)
+@settings(max_examples=50, deadline=None)
+def test_long_rows(lengths: list[int], seq: int, window: tuple[int, int]) -> None:
+    """Deep trees of masks, radix sorts of several passes, rows as good as full."""
     ask = [(number + 100, length) for number, length in enumerate(lengths)]
-    plain = Reference("best_fit", lambda _, a, n: ask[a : a + n], len(lengths), 0, 8192, 64)
-    count = min(500, -(-sum(lengths) // seq))
-    assert taken(packer("best_fit", lengths), count, seq) == list(plain.rows(count, seq))
+    plain = Reference("best_fit", lambda _, a, n: ask[a : a + n], len(lengths), 0, *window)
+    count = min(200, -(-sum(lengths) // seq))
+    ours = packer("best_fit", lengths, window=window)
+    assert taken(ours, count, seq) == list(plain.rows(count, seq))
+
+
+def test_a_row_as_good_as_full_does_not_wait() -> None:
+    """Of 4,096 places four may stay empty; five make the row wait for the next window."""
+    for short, waits in ((4092, False), (4091, True)):
+        ours = packer("best_fit", [4096, short, 4096, 4096, 5, 4096], window=(2, 2))
+        first = next(ours.rows(2, 4096))
+        assert (101 in first.document) is not waits
 
 
 def planted(method: str) -> tuple[list[list[tuple[int, int, int]]], Account]:
@@ -284,6 +301,18 @@ def test_documents_are_asked_for_once_and_a_window_at_a_time() -> None:
 def test_an_epoch_without_rows_is_an_error(method: str, lengths: list[int], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         taken(packer(method, lengths), 1, 10)
+
+
+def test_the_example_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "packing.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    assert "Account(rows=3, places=6144, drawn=4760" in capsys.readouterr().out
+
+
+def test_the_guide_names_every_method() -> None:
+    page = (ROOT / "docs" / "packing.md").read_text()
+    assert all(f"| `{method}` |" in page for method in METHODS)
 
 
 def test_what_a_user_may_get_wrong() -> None:
