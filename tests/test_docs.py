@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import sys
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from curation.ops import _HOME, _OPS, op_class, parse_op
 from curation.readers.source import _OPTIONS, SUFFIXES
 from gristmill import Store, run
 from gristmill.progress import Progress
+from gristmill.text.signal_table import BASE
 from pipelines.json_schema import recipe_schema
 from pipelines.recipe import load_recipe, parse_set
 from pipelines.steps import STEPS, step_class
@@ -119,6 +119,17 @@ def test_relative_links_resolve(page: Path) -> None:
             assert anchor in slugs, f"{page.name} links to {target}"
 
 
+def test_the_rules_of_adding_are_rules() -> None:
+    from curation.rules import registry
+
+    lines = blocks(DOCS / "ADDING.md", "yaml")
+    one = registry._rule("x@paper", *next(iter(yaml.safe_load(lines[0]).items())), "")
+    assert set(one.signals()) <= set(BASE)
+    for dialect, entry in yaml.safe_load(lines[1]).items():
+        found = registry._read("ours", dialect, entry)
+        assert {signal for rule in found.rules for signal in rule.signals()} <= set(BASE)
+
+
 def recipes() -> list[object]:
     return [
         pytest.param(page, number, id=f"{page.relative_to(ROOT)}:{number}")
@@ -209,20 +220,19 @@ def test_recipes_run(page: Path, number: int, texts: Path, tmp_path: Path) -> No
 def test_the_ops_and_steps_of_adding_run(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a third party's package: modules on the path, and an entry point."""
+    """As a third party's package: modules on the path, and entry points."""
     page = DOCS / "ADDING.md"
     for text in blocks(page, "python"):
         if named := re.match(r"# (\w+\.py)\n", text):
             (tmp_path / named[1]).write_text(text)
-    (point,) = blocks(page, "toml")
+    points = "\n".join(blocks(page, "toml"))
+    points = re.sub(r'\[project\.entry-points\."(.+?)"\]', r"[\1]", points).replace('"', "")
     info = tmp_path / "mine-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    line = point.partition("\n")[2].replace('"', "")
-    (info / "entry_points.txt").write_text(f"[gristmill.steps]\n{line}")
+    (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
-    import_module("my_ops")
     recipe = {
         "steps": [
             {

@@ -113,6 +113,8 @@ def _tell(story: dict[str, Any], signals: bool) -> None:
 def _details(event: dict[str, Any]) -> list[str]:
     """What a step's own columns say: in words for duplicates and benchmark items."""
     left = dict(event["details"])
+    for choice in (rule["rule"].partition(".")[0] for rule in event["rules"] if "allowed" in rule):
+        left.pop(choice, None)  # its rule told
     lines = []
     if partner := left.pop("partner_id", None):
         told = {key: left.pop(f"partner_{key}", None) for key in ("url", "dataset")}

@@ -89,7 +89,7 @@ def plan(
     """Show what `run` would do and what it would cost; nothing is run or written.
 
     Examples: `gristmill plan fineweb.yaml --set crawl='crawl/*.warc.gz'`,
-    `gristmill plan fineweb.yaml --profile full --format json`
+    `gristmill plan fineweb.yaml --profile toy --format json`
     """
     from pipelines.plan import plan_recipe
     from pipelines.recipe import parse_set
