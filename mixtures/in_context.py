@@ -28,7 +28,8 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 WORDS = 4  # uint64 of a sketch
 READ = 1024  # tokens of a document that are looked at
-BUCKETS = 1 << 16  # hashed tokens and pairs
+TOKENS = 1 << 18  # tokens that have a count of their own; larger numbers share them
+PAIRS = 1 << 22  # hashed pairs of tokens
 SAMPLE = 1 << 15  # documents whose features are counted: how rare each is
 BLOCK = 8192  # documents of one walk
 PER_PIVOT = 2048
@@ -73,11 +74,12 @@ def _documents(rows: I64 | None, first: int, end: int) -> I64:
 
 
 def _rarity(tokens: Tokens, rows: I64 | None, count: int, seed: int) -> npt.NDArray[np.int32]:
-    """Votes of each feature, int32[BUCKETS]: log2 of how many documents there are to one with it.
+    """Votes of each feature, int32[TOKENS + PAIRS]: log2 of documents to one that holds it.
 
-    Counted over a sample. What half of all documents hold says nothing: no vote.
+    Counted over a sample. What half of all documents hold, or only one, links nobody: no vote.
+    What is rarer than one document in sqrt(n) has no more votes: it is mostly chance.
     """
-    found = np.zeros(BUCKETS, np.int64)
+    found = np.zeros(TOKENS + PAIRS, np.int32)
     sample = min(count, SAMPLE)
     for first in range(0, sample, BATCH):
         places = np.arange(first, min(sample, first + BATCH))
@@ -86,11 +88,12 @@ def _rarity(tokens: Tokens, rows: I64 | None, count: int, seed: int) -> npt.NDAr
         _count(tokens.addresses(documents), tokens.take_counts(documents), tokens.dtype.itemsize,
                found)  # fmt: skip
     ratio = (sample + 1) // (found + 1)
-    votes = np.zeros(BUCKETS, np.int32)
+    ratio[found < 2] = 1
+    votes = np.zeros(len(found), np.int32)
     while (ratio > 1).any():
         votes += ratio > 1
         ratio >>= 1
-    return votes
+    return np.minimum(votes, sample.bit_length() // 2)
 
 
 def _pivots(sketches: U64, count: int, seed: int) -> U64:
@@ -109,20 +112,27 @@ def _mix(value):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
+def _feature(before, token, pair):  # type: ignore[no-untyped-def]
+    """Place of a token in the counts, or of the pair that it makes with the one before."""
+    if pair == 0:
+        return np.int64(token & np.uint64(TOKENS - 1))
+    return np.int64(_mix((before << np.uint64(32)) | token) & np.uint64(PAIRS - 1)) + TOKENS
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
 def _count(addresses, lengths, width, found):  # type: ignore[no-untyped-def]
-    """Add the documents that hold each feature to found[BUCKETS]."""
-    seen = np.full(BUCKETS, -1, np.int64)
+    """Add the documents that hold each feature to found[TOKENS + PAIRS]."""
+    seen = np.full(len(found), -1, np.int32)
     for d in range(len(addresses)):
         before = np.uint64(0)
         for i in range(min(lengths[d], READ)):
             token = load(addresses[d], i, width)
-            for pair in range(2):
-                feature = token + _ONE if pair == 0 else (before << np.uint64(32)) + token + _ONE
-                bucket = _mix(feature) & np.uint64(BUCKETS - 1)
-                if seen[bucket] != d and (pair == 0 or i > 0):
-                    seen[bucket] = d
-                    found[bucket] += 1
-            before = token + _ONE
+            for pair in range(2 if i else 1):
+                feature = _feature(before, token, pair)
+                if seen[feature] != d:
+                    seen[feature] = d
+                    found[feature] += 1
+            before = token
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -130,27 +140,26 @@ def _sketches(addresses, lengths, width, rarity):  # type: ignore[no-untyped-def
     """SimHash of each document: uint64[n, WORDS]."""
     n = len(addresses)
     out = np.zeros((n, WORDS), np.uint64)
-    seen = np.full(BUCKETS, -1, np.int64)
+    seen = np.full(len(rarity), -1, np.int32)
     votes = np.zeros(64 * WORDS, np.int32)
     for d in range(n):
         votes[:] = 0
         before = np.uint64(0)
         for i in range(min(lengths[d], READ)):
             token = load(addresses[d], i, width)
-            for pair in range(2):
-                feature = token + _ONE if pair == 0 else (before << np.uint64(32)) + token + _ONE
-                mixed = _mix(feature)
-                bucket = mixed & np.uint64(BUCKETS - 1)
-                weight = rarity[bucket]
-                if seen[bucket] == d or weight == 0 or (pair == 1 and i == 0):
+            for pair in range(2 if i else 1):
+                feature = _feature(before, token, pair)
+                weight = rarity[feature]
+                if seen[feature] == d or weight == 0:
                     continue
-                seen[bucket] = d
+                seen[feature] = d
+                mixed = _mix(np.uint64(feature))
                 for w in range(WORDS):
                     mixed = _mix(mixed)
                     for b in range(64):
                         bit = np.int32((mixed >> np.uint64(b)) & _ONE)
                         votes[64 * w + b] += weight * (2 * bit - 1)
-            before = token + _ONE
+            before = token
         for w in range(WORDS):
             word = np.uint64(0)
             for b in range(64):

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gristmill.errors import RecipeError, explain
+from gristmill.errors import RecipeError, explain, nearest
 from mixtures.block import arrange, quantise, rows_of, slots_for
 
 RAMP_STEPS = 16
@@ -239,9 +239,12 @@ def parsed(model: type[BaseModel], value: Any, where: str) -> Any:
     """One entry as its model; RecipeError that says where it stands."""
     if isinstance(value, model):
         return value
+    known = [field.alias or name for name, field in model.model_fields.items()]
     if not isinstance(value, dict):
-        keys = ", ".join(field.alias or name for name, field in model.model_fields.items())
-        raise RecipeError(f"{where} is {value!r}: write a mapping of {keys}")
+        raise RecipeError(f"{where} is {value!r}: write a mapping of {', '.join(known)}")
+    for key in value:
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key {key!r}{nearest(str(key), known)}")
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -61,28 +61,24 @@ def select(
         check_column(dataset, column)
     condition = check_where(connection, dataset, where)
     key = " || '/' || ".join(f"coalesce({quoted(c)}::varchar, 'none')" for c in by) or "''"
-    found = _run(
-        connection,
-        dataset,
-        f"select {key}, count(*) from {VIEW} where {condition} group by 1 order by 1",
-    ).fetchall()
-    keys = ["group_key"] if by else []
+    counting = f"select {key}, count(*) from {VIEW} where {condition} group by 1 order by 1"
+    found = _run(connection, dataset, counting).fetchall()
+    keys, picked = [], f"file_index, file_row_number, {key} as group_key"
+    if by:
+        keys.append("group_key")
     if order_by:
-        keys.append(f"{quoted(order_by)} {'desc' if descending else 'asc'} nulls last")
-    sort = f"order by {', '.join([*keys, 'file_index', 'file_row_number'])}" if keys else ""
-    picked = f"select file_index, file_row_number, {key} as group_key"
-    picked += f", {quoted(order_by)}" if order_by and order_by not in by else ""
-    _write(
-        _run(
-            connection,
-            dataset,
-            "select file_index, file_row_number from "
-            f"({picked} from {VIEW} where {condition}) {sort}",
-        ),
-        dataset,
-        out,
-        ordered=bool(keys),
-    )
+        picked += f", {quoted(order_by)} as sort_key"
+        keys.append(f"sort_key {'desc' if descending else 'asc'} nulls last")
+    choosing = "select file_index, file_row_number from "
+    choosing += f"(select {picked} from {VIEW} where {condition})"
+    if keys:
+        choosing += f" order by {', '.join(keys)}, file_index, file_row_number"
+    written = _write(_run(connection, dataset, choosing), dataset, out, ordered=bool(keys))
+    if written != sum(count for _, count in found):
+        raise RecipeError(
+            f"where {where!r} chose {written:,} documents, and others when asked again; a source "
+            "must be the same every time"
+        )
     bounds = np.cumsum([0, *(count for _, count in found)]).tolist()
     return [
         Group(name, first, end - first, total_tokens(tokens, out, first, end - first))
@@ -90,8 +86,8 @@ def select(
     ]
 
 
-def _write(result: duckdb.DuckDBPyRelation, dataset: Dataset, out: Path, ordered: bool) -> None:
-    """Row numbers of the version, from shard and row within it."""
+def _write(result: duckdb.DuckDBPyRelation, dataset: Dataset, out: Path, ordered: bool) -> int:
+    """Row numbers of the version, from shard and row within it; how many there are."""
     rows = [shard["rows"] for shard in dataset.manifest["shards"]]
     bases = np.cumsum([0, *rows])
     last = -1
@@ -104,6 +100,7 @@ def _write(result: duckdb.DuckDBPyRelation, dataset: Dataset, out: Path, ordered
                 assert numbers[0] > last and (np.diff(numbers) > 0).all(), "DuckDB kept no order"
                 last = int(numbers[-1])
             numbers.tofile(file)
+        return file.tell() // 8
 
 
 def load(path: Path | None, first: int, count: int) -> I64 | None:

@@ -21,6 +21,7 @@ STEPS = {
     "decontaminate": "curation.decontam.step:Decontaminate",
     "train_tokenizer": "mixtures.train_tokenizer:TrainTokenizer",
     "tokenize": "mixtures.tokenize:Tokenize",
+    "mixture": "mixtures.step:Mixture",
     "mixture_swarm": "mixtures.swarm:MixtureSwarm",
     "mixture_fit": "mixtures.fit:MixtureFit",
     "import": "pipelines.import_step:Import",
