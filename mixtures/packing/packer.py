@@ -83,6 +83,7 @@ class Packer:
         """
         if count < 0 or not 1 <= seq <= _INT32:
             raise RecipeError(f"{count} rows of {seq} tokens: rows have 1 to {_INT32} tokens")
+        count, seq = int(count), int(seq)  # counts of an account are Python's
         while count:
             if self._drawn == self._per_epoch and not len(self._pool):
                 self._next_epoch(seq)
