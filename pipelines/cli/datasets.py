@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gristmill.errors import StoreError, nearest
 from gristmill.progress import clock, human
 from gristmill.store import Dataset, Store
 from pipelines.cli.options import FormatOption, NameArgument, StoreOption, app, existing_store
@@ -29,18 +30,20 @@ def ls(
     Examples: `gristmill ls`, `gristmill ls web --all`, `gristmill ls --format json`
     """
     place = existing_store(store)
-    rows = []
-    for found in place.names():
-        if name and found != name and not found.startswith((name + "/", name + ".")):
-            continue
-        rows += _versions(place, found, all)
+    known = place.names()
+    below = (f"{name}/", f"{name}.")
+    names = [found for found in known if not name or found == name or found.startswith(below)]
+    if name and not names:
+        hint = nearest(name, known)
+        raise StoreError(f"no dataset {name!r} in {place.path}, nor any below it{hint}")
+    rows = [row for found in names for row in _versions(place, found, all)]
     if format is Format.table:
         rows = [
             {**row, "bytes": human(row["bytes"], "B"), "tags": " ".join(row["tags"])}
             for row in rows
         ]
     columns = ["name", "version", "rows", "bytes", "kind", "tags", "created_at"]
-    if rows or name or format is not Format.table:
+    if names or format is not Format.table:
         show(rows, format, columns, f"{place.path}")
     else:
         print(f"{place.path}: no datasets yet; `gristmill run` or `gristmill import` makes them")

@@ -267,6 +267,7 @@ def test_status_of_interrupted_runs(gristmill: Call, store: Store) -> None:
     ("arguments", "said"),
     [
         (["show", "web/claen"], "did you mean 'web/clean'"),
+        (["ls", "web/claen"], "did you mean 'web/clean'"),
         (["sql", "drop table x"], "only SELECT statements"),
         (["sql", 'select nope from "web/clean"'], "nope"),
         (["stats", "web/clean", "--by", "langage"], "did you mean 'language'"),
