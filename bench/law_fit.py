@@ -20,21 +20,20 @@ def claim(size: str, rounds: int) -> Claim:
         [
             Side("fit", f"{laws}:open_fit", {"runs": runs}),
             Side("five folds", f"{laws}:open_held_out", {"runs": runs}),
-            Side("swarm sizes", f"{laws}:open_sizes", {}),
             Side("mirror descent", f"{laws}:open_solver", {}),
             Side("SLSQP", f"{laws}:open_solver", {"way": "slsqp"}),
         ],
         rounds,
     )
     fit = seen["fit"].result
-    sizes = ", ".join(f"{n}: {rank:.3f}" for n, rank in seen["swarm sizes"].result.items())
+    sizes = ", ".join(f"{rank:.3f} from {n}" for n, rank in fit["smaller"].items())
     ours, theirs = (np.array(seen[n].result["weights"]) for n in ("mirror descent", "SLSQP"))
     apart = float(np.abs(ours - theirs).max())
     slsqp = f"SLSQP, begun four times: {seen['SLSQP'].median:.3f} s"
     rows = [
         _seconds("law fit: 17 domains, 13 targets", seen["fit"], 5, f"{runs} runs, 4 starts each"),
         _seconds("five folds held out", seen["five folds"], None, "law and straight line"),
-        _value("rank correlation on 256 other runs", fit["spearman"], 0.97, False, sizes),
+        _value("rank correlation on 256 other runs", fit["spearman"], 0.97, False, f"{sizes} runs"),
         _value("the same by a straight line", fit["ols"], None, False, "OLS in the shares"),
         _seconds("best mixture of 17 domains", seen["mirror descent"], None, slsqp),
         _value("largest difference of a weight", apart, 1e-6, True, "from SLSQP's"),

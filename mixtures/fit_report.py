@@ -125,8 +125,11 @@ def law_rows(fitted: Fitted, test: Runs | None) -> pa.Table:
         "target_weight": _digits(fitted.target_weights / fitted.target_weights.sum()),
         "c": _digits(law.c),
         "t": [
-            [{"source": s, "value": v} for s, v in zip(runs.sources, row, strict=True)]
-            for row in law.t.round(6).tolist()
+            [
+                {"source": s, "value": float(f"{v:.5g}")}
+                for s, v in zip(runs.sources, row, strict=True)
+            ]
+            for row in law.t.tolist()
         ],
         "spearman": _digits(fitted.seen.spearman),
         "ols_spearman": _digits(fitted.seen.ols_spearman),
