@@ -84,10 +84,12 @@ def warnings(dataset: Dataset) -> Html:
 def origin(dataset: Dataset) -> Html:
     """The lineage as a chain, and as a table."""
     steps = lineage(dataset)
-    boxes = [
-        tag("li", tag("div", tag("b", made.ref.partition("@")[0]), f"{made.use} · ", _rows(made)))
-        for made in steps
-    ]
+    boxes, before = [], ""
+    for made in steps:
+        words = (tag("b", made.ref.partition("@")[0]), f"{made.use} · ", _rows(made))
+        follows = None if before in made.parents else "apart"  # from another step, or from files
+        boxes.append(tag("li", tag("div", words), class_=follows))
+        before = made.ref
     rows = [
         {
             "step": made.ref,
@@ -113,10 +115,16 @@ def recipe(dataset: Dataset) -> Html:
     for made in reversed(steps):
         build = build_of(at(dataset, made.ref))
         if config := build.get("config"):
-            asked = {key: value for key, value in config.items() if value is not None}
-            text = yaml.safe_dump(redacted(asked), sort_keys=False, allow_unicode=True, width=96)
+            asked = redacted(_without_nulls(config))
+            text = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=96)
             parts.append(preformatted(text) if not parts else details(made.ref, preformatted(text)))
     return section("Recipe", parts)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def counted(title: str, name: str, values: Sequence[tuple[str, int]], total: int) -> Html:

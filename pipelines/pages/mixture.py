@@ -47,7 +47,7 @@ def sections(dataset: Dataset) -> list[Html]:
     )
     return [
         summary(dataset, _facts(dataset, spec)),
-        _shares(whole, report),
+        _shares(whole, report, _injected_name(spec)),
         _epochs(whole),
         _schedule(spec, [row["source"] for row in whole]),
         _tokens(ledger, [row["source"] for row in whole]),
@@ -70,17 +70,25 @@ def _facts(dataset: Dataset, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shares(whole: Rows, report: Rows) -> Html:
+def _injected_name(spec: dict[str, Any]) -> str | None:
+    place = spec["injected"]["source"]
+    return None if place is None else str(spec["sources"][place]["name"])
+
+
+def _shares(whole: Rows, report: Rows, injected: str | None) -> Html:
     """Requested against observed, for the whole mixture and for each stage."""
     labels = [row["source"] for row in whole]
     series = {
         "requested": [row["requested"] for row in whole],
         "observed": [row["observed_tokens"] for row in whole],
     }
-    drift = max((abs(row["observed_rows"] - row["requested"]) for row in whole), default=0.0)
+    dealt = [row for row in whole if row["source"] != injected]  # by weights, not by position
+    part = sum(row["observed_rows"] for row in dealt) or 1.0
+    drift = max((abs(row["observed_rows"] / part - row["requested"]) for row in dealt), default=0.0)
+    aside = ", injected ones aside," if injected else ""
     said = (
-        f"Shares of rows are within {100 * drift:.3g} percentage points of what was asked; those "
-        "of tokens differ from them where one source's rows hold more padding."
+        f"Shares of rows{aside} are within {100 * drift:.3g} percentage points of what was asked; "
+        "those of tokens differ from them where one source's rows hold more padding."
     )
     stages = sorted({row["stage"] for row in report} - {WHOLE})
     parts = []

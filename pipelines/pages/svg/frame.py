@@ -45,7 +45,9 @@ class Scale:
             last = math.floor(math.log10(self.high) + 1e-9)
             powers = [10.0**n for n in range(first, last + 1)]
             if len(powers) < 3:
-                powers = [m * 10.0**n for n in range(first - 1, last + 1) for m in (1, 2, 5)]
+                powers = [
+                    m * 10.0**n for n in range(first - 1, last + 1) for m in (1, 1.5, 2, 3, 5, 7)
+                ]
             inside = [tick for tick in powers if self.low * 0.999 <= tick <= self.high * 1.001]
             return inside[:: math.ceil(len(inside) / most)] if inside else []
         step = max(nice((self.high - self.low) / most), float(self.whole))

@@ -121,7 +121,7 @@ def area(title: str, edges: Sequence[float], series: Mapping[str, Sequence[float
                     )
                 )
             below[n] += share
-        shapes.append(tag("g", rects, class_=f"f{colour(s)}"))
+        shapes.append(tag("g", rects, class_=f"f{colour(s)}", shape_rendering="crispEdges"))
     shapes += y_axis(tall, _LEFT, _RIGHT, lambda share: f"{100 * share:.0f} %")
     shapes += x_axis(scale, _TOP + _HEIGHT, _TOP + _HEIGHT)
     told = [

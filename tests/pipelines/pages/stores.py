@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -70,8 +71,11 @@ def tokens(store: Store) -> Dataset:
     return put(store, "tokens/web", {"": ("tokens", [table.cast(schema)])}, use="tokenize")
 
 
-def mixture(store: Store) -> Dataset:
-    """`mix/pretrain`: three sources, two stages, row length and batch that grow."""
+def mixture(store: Store, injected: Sequence[int] = ()) -> Dataset:
+    """`mix/pretrain`: three sources, two stages, row length and batch that grow.
+
+    injected: positions that the last source's rows are put at.
+    """
     shapes = [(600, 128, 4), (300, 256, 4), (100, 512, 8)]
     counts = [(300, 200, 100), (150, 100, 50), (10, 20, 70)]
     packed = {name: pa.array([0], kind) for name, kind in PACKED.items()}
@@ -89,7 +93,7 @@ def mixture(store: Store) -> Dataset:
             {"rows": rows, "seq": seq, "batch": batch, "block": list(count), "counts": list(count)}
             for (rows, seq, batch), count in zip(shapes, counts, strict=True)
         ],
-        "injected": {"source": None, "positions": []},
+        "injected": {"source": 2 if injected else None, "positions": list(injected)},
     }
     outputs = {
         "": ("packed", [pa.table(packed, schema)]),
@@ -97,7 +101,7 @@ def mixture(store: Store) -> Dataset:
         ".report": ("rows", [_report()]),
         ".token_ledger": ("rows", [_token_ledger(shapes, counts)]),
     }
-    config = {"pack": "best_fit", "budget": 230_000, "weights": "unimax"}
+    config = {"pack": "best_fit", "budget": 230_000, "weights": "unimax", "at": list(injected)}
     note = "source 'maths' is seen 5.2 times; up to 4 a repetition is nearly as good as new data"
     return put(store, "mix/pretrain", outputs, config, use="mixture", notes=[note])
 
@@ -105,7 +109,8 @@ def mixture(store: Store) -> Dataset:
 def _report() -> pa.Table:
     rows = []
     for stage, shares in ((-1, (0.48, 0.32, 0.2)), (0, (0.5, 0.33, 0.17)), (1, (0.1, 0.2, 0.7))):
-        for source, share, epochs in zip(SOURCES, shares, (0.4, 1.7, 5.2), strict=True):
+        numbers = zip(SOURCES, shares, (0.4, 1.7, 5.2), (0.001, 0.0, -0.001), strict=True)
+        for source, share, epochs, off in numbers:
             rows.append(
                 {
                     "stage": stage,
@@ -113,8 +118,8 @@ def _report() -> pa.Table:
                     "weights": "unimax",
                     "first_token": 0 if stage < 1 else 153_600,
                     "requested": share,
-                    "observed_rows": share + 0.001,
-                    "observed_tokens": share - 0.002,
+                    "observed_rows": share + off,
+                    "observed_tokens": share + 2 * off,
                     "rows": 100,
                     "tokens": int(200_000 * share),
                     "unique_tokens": 50_000,

@@ -186,6 +186,13 @@ def test_a_mixture_shows_its_report_plan_and_ledger(store: Store) -> None:
     assert len(schedule.all("svg")) == 4  # shares; row length, batch and their product
 
 
+def test_injected_rows_are_no_drift(store: Store) -> None:
+    root = read(page_of(stores.mixture(store, injected=[5, 900])))
+    assert "2 rows are injected at chosen positions: 5, 900" in root.section("schedule").text
+    # web has .481 of .801 dealt rows, where .48 was asked of all
+    assert "injected ones aside, are within 12 percentage points" in root.section("shares").text
+
+
 def test_the_token_ledger_of_a_page_adds_up(store: Store) -> None:
     dataset = stores.mixture(store)
     rows = read(page_of(dataset)).section("token-ledger").table()
