@@ -7,6 +7,7 @@ Limit: an export that was killed begins again; it leaves `OUT.partial`, which th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -39,8 +40,13 @@ def folder(out: Path, store: Store, overwrite: bool) -> Iterator[Path]:
                 shutil.rmtree(child) if child.is_dir() else child.unlink()
         try:
             yield partial
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise GristmillError(
+                    f"{out}: the disk is full; nothing is left of the export. Make room, or name "
+                    "another --out"
+                ) from None
             raise
         (partial / _LOCK).unlink()
         _put(partial, out)

@@ -105,10 +105,9 @@ def _write_tokens(
     progress: Progress,
 ) -> tuple[list[Part], dict[str, Any]]:
     tokenizer = load_tokenizer(source.tokenizer) if source.tokenizer else None
-    name = source.tokenizer.ref if source.tokenizer else "unknown"
     phase = progress.phase(f"export {dataset.name}", source.total, source.what)
     tally = Tally()
-    job = Job(place, source.dtype, most, source.masked, name, column)
+    job = Job(place, source.dtype, most, source.masked, source.tokenizer_ref, column)
     parts = format.write(job, _counted(source, tally, phase, tokenizer, dataset))
     phase.finish()
     if source.what == "rows" and tally.sequences != source.total:
@@ -127,7 +126,7 @@ def _write_tokens(
         **source.about,
         "what": source.what,
         "reader": format.reader,
-        "tokenizer": name,
+        "tokenizer": source.tokenizer_ref,
         **_special(tokenizer),
         "dtype": _written_type(format, source.dtype),
         "sequences": tally.sequences,

@@ -31,7 +31,8 @@ class Source:
     masked: bool
     first_silent: bool  # the first token of each piece never bears loss
     total: int  # sequences, for the progress bar
-    tokenizer: Dataset | None
+    tokenizer: Dataset | None  # None where it is not in the store
+    tokenizer_ref: str
     about: dict[str, Any]
 
 
@@ -54,8 +55,9 @@ def source_of(dataset: Dataset, what: str | None) -> Source:
         )
     masked, dtype = "loss_mask" in dataset.schema.names, open_tokens(dataset).dtype
     stream, tokenizer, rows = documents_of(dataset), _tokenizer_of(dataset), dataset.rows
+    ref = tokenizer.ref if tokenizer is not None else "unknown"
     about = {"documents": rows}
-    return Source(stream, "documents", dtype, masked, False, rows, tokenizer, about)
+    return Source(stream, "documents", dtype, masked, False, rows, tokenizer, ref, about)
 
 
 def _of_plan(dataset: Dataset, what: str) -> Source:
@@ -66,9 +68,11 @@ def _of_plan(dataset: Dataset, what: str) -> Source:
     about = {"mixture": plan.mixture, "attention": spec.attention, "pad": spec.pad}
     tokenizer = store[spec.tokenizer] if spec.tokenizer in store else None
     if what == "rows":
-        return Source(rows, what, dtype, True, True, len(plan), tokenizer, about)
+        return Source(rows, what, dtype, True, True, len(plan), tokenizer, spec.tokenizer, about)
     pieces = sum(source.pieces for source in spec.sources)
-    return Source(pieces_of(rows), what, dtype, True, True, pieces, tokenizer, about)
+    return Source(
+        pieces_of(rows), what, dtype, True, True, pieces, tokenizer, spec.tokenizer, about
+    )
 
 
 def _tokenizer_of(dataset: Dataset) -> Dataset | None:

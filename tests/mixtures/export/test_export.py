@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -108,6 +109,7 @@ def test_rows_come_back(plan: Plan, tmp_path: Path, to: str, file_bytes: int | N
     pad = sum(len(row["tokens"]) - sum(row["spans"]) for row in expected)
     assert (said["what"], said["sequences"], said["padding"]) == ("rows", len(plan), pad)
     assert said["seq"] == [32, 48] and said["mixture"] == plan.mixture
+    assert said["tokenizer"] == plan.spec.tokenizer
     assert {file["seq"] for file in said["files"]} == {32, 48}
     if file_bytes is None:
         assert len(said["files"]) == 2
@@ -193,6 +195,20 @@ def test_jsonl_holds_the_rows(tmp_path: Path) -> None:
     assert lines == dataset.to_table().to_pylist() and len(said["files"]) == 3
 
 
+def test_jsonl_is_json_whatever_the_values(tmp_path: Path) -> None:
+    table = pa.table({"x": [1.5, float("nan"), float("-inf"), None], 'a"b': ["\0", "\n", "é", '"']})
+    dataset = put(Store(tmp_path / "s"), "t", {"": ("rows", [table])})
+    export(dataset, "jsonl", tmp_path / "out")
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    lines = (tmp_path / "out" / "00000.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [row["x"] for row in rows] == [1.5, None, None, None]
+    assert [row['a"b'] for row in rows] == table['a"b'].to_pylist()
+
+
 def test_tokenizer_goes_along(tmp_path: Path) -> None:
     store = Store(tmp_path)
     tokenizer = put_tokenizer(store, "tok")
@@ -261,6 +277,8 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), folder(out, store, False) as place:
         (place / "half").write_text("x")
         raise RuntimeError
+    with pytest.raises(GristmillError, match="disk is full"), folder(out, store, False):
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert not list((tmp_path / "deep").iterdir())
     killed = tmp_path / "deep" / "out.partial"
     killed.mkdir()
