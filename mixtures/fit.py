@@ -28,7 +28,8 @@ from mixtures.fit_report import (
 )
 from mixtures.laws.loglinear import check_design, fit_loglinear, held_out
 from mixtures.runs import Runs, Table, is_file, join, numbers, read_table
-from mixtures.sizes import Source, check_sources, source_refs, source_tokens
+from mixtures.schedule import Position
+from mixtures.sizes import Source, check_sources, source_refs, source_tokens, tokens_of
 from mixtures.solver import KL, epoch_caps, solve_mixture
 from mixtures.swarm import RESERVED
 from mixtures.weights import F64, MAX_EPOCHS, source_sizes
@@ -43,7 +44,7 @@ class MixtureFit(Step):
     metrics: str  # a dataset or a file: a row a run, a column a target
     sources: dict[str, Source] | None = None  # their sizes; null: those of the swarm
     targets: tuple[str, ...] | dict[str, float] | None = None  # or weights of the targets
-    budget: float | None = None  # tokens of the run that is planned; null: the swarm's
+    budget: Position | None = None  # tokens of the run that is planned; null: the swarm's
     max_epochs: float = MAX_EPOCHS
     kl: float = KL
     reach: float | None = Field(1.0, gt=0)  # times its highest share in any run; null: no limit
@@ -100,23 +101,23 @@ class MixtureFit(Step):
 
     def _sizes(self, run: StepRun) -> dict[str, Any]:
         """Sources with their tokens, or a swarm's own; nothing where nobody says."""
+        budget = tokens_of(self.budget, "budget")
         if self.sources is not None:
             sizes = source_tokens(self.sources, run)
             names, tokens = list(sizes), source_sizes(list(sizes.values()))
-            caps = epoch_caps(tokens, self.budget, self.max_epochs) if self.budget else None
-            return _as_sizes(names, tokens, self.budget, caps)
+            caps = epoch_caps(tokens, budget, self.max_epochs) if budget else None
+            return _as_sizes(names, tokens, budget, caps)
         swarm = run.inputs.get(self.mixtures)
         if swarm is None or swarm.build()["use"] != "mixture_swarm":
-            if self.budget:
+            if budget:
                 raise RecipeError("budget needs `sources`: the tokens that each source has")
             return {}
         rows = swarm.output(".sources").to_table()
         tokens = source_sizes(rows["tokens"].to_pylist(), rows["source"].to_pylist())
-        if self.budget:
-            caps = epoch_caps(tokens, self.budget, self.max_epochs)
-        else:
-            caps = rows["cap"].to_numpy()
-        budget = self.budget or swarm.build()["facts"]["budget"]
+        caps = rows["cap"].to_numpy()
+        if budget:
+            caps = epoch_caps(tokens, budget, self.max_epochs)
+        budget = budget or swarm.build()["facts"]["budget"]
         return _as_sizes(rows["source"].to_pylist(), tokens, budget, caps)
 
 

@@ -1,6 +1,6 @@
 """How many tokens a source has: given, or counted in a tokens dataset, whole or in parts.
 
-In: `sources: {web: tokens/web, maths: 2e9, forums: {from: tokens/web, where: "topic = 'forum'"}}`.
+In: `sources: {web: tokens/web, maths: 2B, forums: {from: tokens/web, where: "topic = 'forum'"}}`.
 Out: tokens by source, in the order of the recipe; groups of `by` as `mixture` names them.
 Shown by: `python -m pytest tests/mixtures/test_swarm.py`.
 Limit: datasets are counted by DuckDB, which reads the columns that a condition or `by` needs.
@@ -9,6 +9,7 @@ Limit: datasets are counted by DuckDB, which reads the columns that a condition 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ from gristmill.errors import RecipeError
 from gristmill.query import quoted
 from gristmill.step import StepRun
 from gristmill.store import Dataset, check_name
+from mixtures.schedule import Position, amount
 from mixtures.selection import VIEW, check_column, check_where, view
 
 
@@ -28,9 +30,20 @@ class Part(BaseModel):
     from_: str = Field(alias="from")
     where: str | None = None
     by: str | tuple[str, ...] = ()
+    order: Any = None  # of the mixture that shares these sources; of no matter here
 
 
 Source = float | str | Part
+
+
+def tokens_of(value: Position | None, key: str) -> float | None:
+    """A budget as a number of tokens (2e9, "2B"), or None; RecipeError unless it is above 0."""
+    if value is None:
+        return None
+    found = amount(value, key)
+    if not found > 0 or not np.isfinite(found):
+        raise RecipeError(f"{key} is {value!r}: give a number of tokens above 0")
+    return found
 
 
 def check_sources(sources: Mapping[str, Source]) -> None:
@@ -97,10 +110,10 @@ def _ref(source: Source) -> str:
 
 
 def _number(source: Source) -> float | None:
-    """A number, also where YAML took `2e9` for a string."""
+    """A number, also written as "2B" or as what YAML takes for a string (2e9)."""
     if isinstance(source, Part):
         return None
     try:
-        return float(source)
-    except ValueError:
+        return float(source) if isinstance(source, int | float) else amount(source, "tokens")
+    except RecipeError:
         return None

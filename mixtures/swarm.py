@@ -25,7 +25,8 @@ from gristmill.errors import RecipeError
 from gristmill.rng import derive_seed
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from mixtures.laws.loglinear import ADVISED
-from mixtures.sizes import Source, check_sources, source_refs, source_tokens
+from mixtures.schedule import Position
+from mixtures.sizes import Source, check_sources, source_refs, source_tokens, tokens_of
 from mixtures.solver import epoch_caps, project
 from mixtures.weights import F64, MAX_EPOCHS, source_sizes, temperature
 
@@ -54,8 +55,8 @@ class MixtureSwarm(Step):
 
     sources: dict[str, Source]
     runs: int | None = None  # null: 3 (sources + 1)
-    budget: float | None = None  # tokens of the run that is planned; null: one pass over all
-    proxy_budget: float | None = None  # tokens of a proxy run; null: as many as the planned run
+    budget: Position | None = None  # tokens of the run that is planned; null: one pass over all
+    proxy_budget: Position | None = None  # tokens of a proxy run; null: as many as the planned run
     max_epochs: float = MAX_EPOCHS
     tau: float = 0.5
     seed: int = 0
@@ -69,11 +70,15 @@ class MixtureSwarm(Step):
     def check(self) -> None:
         check_sources(self.sources)
         _check_names(list(self.sources))
-        if self.budget and self.proxy_budget and self.proxy_budget > self.budget:
+        budget, proxy = self._budgets()
+        if budget and proxy and proxy > budget:
             raise RecipeError(
-                f"proxy_budget {self.proxy_budget:,.0f} is above budget {self.budget:,.0f}: "
-                "a proxy run is the smaller one"
+                f"proxy_budget {proxy:,.0f} is above budget {budget:,.0f}: a proxy run is the "
+                "smaller one"
             )
+
+    def _budgets(self) -> tuple[float | None, float | None]:
+        return tokens_of(self.budget, "budget"), tokens_of(self.proxy_budget, "proxy_budget")
 
     def outputs(self) -> dict[str, Output]:
         return {
@@ -95,8 +100,9 @@ class MixtureSwarm(Step):
             run.note(
                 f"{runs} runs for {len(names)} sources: {ADVISED * (len(names) + 1)} are advised"
             )
-        budget = self.budget or sum(tokens)
-        part = (self.proxy_budget or budget) / budget
+        given, proxy = self._budgets()
+        budget = given or sum(tokens)
+        part = (proxy or budget) / budget
         args = {
             "names": names,
             "tokens": tokens,
@@ -105,9 +111,9 @@ class MixtureSwarm(Step):
             "part": part,
             "step": self,
         }
-        if budget < (self.proxy_budget or 0):
+        if part > 1:
             raise RecipeError(
-                f"proxy_budget {self.proxy_budget:,.0f} is above the {budget:,.0f} tokens of the "
+                f"proxy_budget {proxy:,.0f} is above the {budget:,.0f} tokens of the "
                 "sources: give `budget`, the tokens of the planned run"
             )
         yield Phase("draw", [Task("all", _draw, args)], unit="runs")

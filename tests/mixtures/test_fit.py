@@ -222,3 +222,32 @@ def test_options_that_are_refused(tables: dict[str, str], tmp_path: Path) -> Non
     ):
         with pytest.raises(Exception, match=says):
             fit(store, **{**tables, **options})
+
+
+def test_a_mixture_takes_the_fitted_weights(tmp_path: Path) -> None:
+    from mixtures.plan import open_plan
+    from mixtures.step import Mixture
+    from tests.mixtures.make_tokens import put_tokens
+
+    store = Store(tmp_path / "store")
+    topics = {"topic": ["art", "science"] * 60}
+    put_tokens(store, "tokens/web", documents=120, columns=topics)
+    put_tokens(store, "tokens/code", documents=40, prefix="c", seed=1)
+    sources = {"web": {"from": "tokens/web", "by": "topic"}, "code": "tokens/code"}
+    plain = {"sources": sources, "budget": "4K"}
+    swarm = MixtureSwarm.model_validate({"name": "swarm", "use": "mixture_swarm", **plain})
+    run_step(swarm, store, executor=InProcess())
+    table = store["swarm"].to_table()
+    losses = 2 + np.exp(-2 * table["web/art"].to_numpy() - table["code"].to_numpy())
+    pq.write_table(pa.table({"run": table["run"], "loss": losses}), tmp_path / "l.parquet")
+    weights, _ = fit(store, mixtures="swarm", metrics=str(tmp_path / "l.parquet"))
+    mixture = Mixture.model_validate(
+        {"name": "mix", "use": "mixture", **plain, "weights": {"fitted": "best"},
+         "shape": {"seq": 32, "batch": 5}}
+    )  # fmt: skip
+    run_step(mixture, store, executor=InProcess())
+    plan = open_plan(store, "mix")
+    assert sorted(weights) == ["code", "web/art", "web/science"]
+    rows = {source.name: source.rows for source in plan.spec.sources}
+    for name, row in weights.items():
+        assert rows[name] / sum(rows.values()) == pytest.approx(row["weight"], abs=0.01)

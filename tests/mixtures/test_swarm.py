@@ -62,7 +62,9 @@ def test_tight_caps_are_met_by_moving_draws() -> None:
 
 def test_the_step_writes_runs_and_sources(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    swarm(store, sources={"web": 9e9, "news": "1e9", "maths": 2e8}, budget=1e10, proxy_budget=1e8)
+    swarm(
+        store, sources={"web": 9e9, "news": "1e9", "maths": "0.2B"}, budget="10B", proxy_budget=1e8
+    )
     table = store["swarm"].to_table()
     assert table.column_names == [*RESERVED, "web", "news", "maths"]
     assert table.num_rows == 12 and table["run"].to_pylist()[:3] == ["00", "01", "02"]
