@@ -21,6 +21,9 @@ _WIDE = 30  # a largest whole number so many times the smallest asks for a logar
 _STEPS = (10, 12, 16, 20, 25, 32, 40, 50, 63, 80)
 
 
+_LARGE = 2**62  # hashes beyond are counted as fractions
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """`counts[i]` values from `edges[i]` up to, without, `edges[i + 1]`; whole numbers exactly so.
@@ -53,7 +56,7 @@ def histogram(dataset: Dataset, column: str, bins: int = 40) -> Histogram | None
     )
     if not found["n"]:
         return None
-    whole = isinstance(found["low"], int)
+    whole = isinstance(found["low"], int) and abs(found["high"]) < _LARGE
     low, high = float(found["low"]), float(found["high"])
     log = low >= 0 and found["least"] is not None and high > _WIDE * float(found["least"]) and whole
     edges = _powers(float(found["least"]), high) if log else _even(low, high, bins, whole)
@@ -98,7 +101,8 @@ def _even(low: float, high: float, bins: int, whole: bool) -> list[float]:
     if last * step <= high and (whole or last == first):
         last += 1
     digits = max(0, 1 - math.floor(math.log10(step)))
-    return [round(n * step, digits) for n in range(first, last + 1)]
+    edges = sorted({round(n * step, digits) for n in range(first, last + 1)})
+    return edges if len(edges) > 1 else [low, math.nextafter(high, math.inf)]
 
 
 def _round_step(value: float) -> float:

@@ -21,6 +21,9 @@ def page(
     out: Annotated[
         Path | None, typer.Option("--out", help="The file; by default named after the dataset.")
     ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=0, help="Rows to quote; 0 leaves texts out.")
+    ] = 5,
     store: StoreOption = "store",
 ) -> None:
     """Write one static HTML page of a dataset or mixture: totals, lineage, funnel, pictures.
@@ -33,7 +36,7 @@ def page(
     target = out or Path(f"{dataset.name.replace('/', '-')}@{dataset.version}.html")
     if target.is_dir():
         raise GristmillError(f"--out {target} is a directory; name a file, e.g. {target}/page.html")
-    text = page_of(dataset)
+    text = page_of(dataset, samples)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     print(f"{target} written ({len(text.encode()) / 1024:,.0f} KiB): open it in a browser")

@@ -4,7 +4,7 @@ In: a dataset. Out: the page as text, the same bytes for the same store.
 Shown by: `gristmill page web/final --out final.html`.
 Limit: a page is of one version; to compare two there is `gristmill diff`.
 
-One file a kind of page: `sections(dataset)` gives its parts.
+One file a kind of page: `sections(dataset, rows)` gives its parts, with so many sample rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from pipelines.pages.html import page
 BY_OUTPUT = {".plan": "mixture", ".predictions": "fit"}
 BY_KIND = {"document": "documents", "tokens": "tokens"}
 OTHERWISE = "rows"
+SAMPLES = 5
 
 
-def page_of(dataset: Dataset) -> str:
-    """The page of a dataset, as a whole HTML document."""
+def page_of(dataset: Dataset, rows: int = SAMPLES) -> str:
+    """The page of a dataset, as a whole HTML document; `rows`: how many of them it quotes."""
     module = import_module(f"pipelines.pages.{page_kind(dataset)}")
-    parts = [part for part in module.sections(dataset) if part]
+    parts = [part for part in module.sections(dataset, rows) if part]
     return page(dataset.ref, subtitle(dataset), parts)
 
 

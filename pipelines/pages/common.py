@@ -19,7 +19,7 @@ from gristmill.progress import clock, human
 from gristmill.redact import redact, redacted
 from gristmill.sample import sample
 from gristmill.schema import LOCATOR
-from gristmill.stats import totals
+from gristmill.stats import stats, totals
 from gristmill.store import Dataset
 from pipelines.pages.html import (
     Child,
@@ -40,9 +40,8 @@ from pipelines.pages.svg.plots import gallery
 from pipelines.pages.svg.plots import histogram as draw_histogram
 
 TEXT = 1_000  # characters of a text in a sample row
-SAMPLES = 5
 PICTURES = 8  # histograms of one page
-_PLACES = {name for name, _ in LOCATOR} | {"start"}  # numbers that measure nothing
+_PLACES = {name for name, _ in LOCATOR}  # of a record in its file: they measure nothing
 
 
 def build_of(dataset: Dataset) -> dict[str, Any]:
@@ -127,28 +126,25 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def counted(title: str, name: str, values: Sequence[tuple[str, int]], total: int) -> Html:
-    """A picture and a table of how often each value is there; most first."""
-    labels = [value or "(none)" for value, _ in values]
-    rows = [
-        {name: label, "rows": count, "share": count / max(total, 1)}
-        for label, (_, count) in zip(labels, values, strict=True)
-    ]
-    picture = bars(f"Rows by {name}", labels, {"rows": [count for _, count in values]})
-    left = len(rows) - ROWS
-    more = note(f"and {left:,} more") if left > 0 else None
-    return section(title, beside(picture, table([name, "rows", "share"], rows[:ROWS]), more))
+def counted(dataset: Dataset, column: str, title: str, top: int = ROWS) -> Html:
+    """A picture and a table of how often each value of a column is there; most first."""
+    found = [row for row in stats(dataset, by=column, top=top + 1) if row[column] is not None]
+    if not found:
+        return join()
+    rows = [{**row, column: str(row[column]) or "(none)"} for row in found[:top]]
+    labels = [row[column] for row in rows]
+    picture = bars(f"Rows by {column}", labels, {"rows": [row["rows"] for row in rows]})
+    more = note(f"The {top} most frequent ones.") if len(found) > top else None
+    return section(title, beside(picture, table([column, "rows", "share"], rows), more))
 
 
 def distributions(dataset: Dataset, first: Mapping[str, str]) -> Html:
     """A histogram of each column of numbers; `first`: column -> title of those to open with."""
     pictures, rows = [], []
-    columns = [name for name in first if name in dataset.schema.names]
-    columns += [
-        name
-        for name in dataset.schema.names
-        if name not in first and name not in _PLACES and _is_number(dataset, name)
-    ]
+    names = dataset.schema.names
+    apart = {*first, "start", *(_PLACES if _PLACES <= set(names) else ())}
+    columns = [name for name in first if name in names]
+    columns += [name for name in names if name not in apart and _is_number(dataset, name)]
     for column in columns[:PICTURES]:
         found = histogram(dataset, column)
         if found is None:
@@ -169,8 +165,8 @@ def distributions(dataset: Dataset, first: Mapping[str, str]) -> Html:
         return join()
     left = len(columns) - PICTURES
     more = tag("p", f"{left} more columns: ", tag("code", "gristmill stats")) if left > 0 else None
-    names = ["column", "rows", "least", "mean", "most"]
-    return section("Distributions", gallery(pictures), table(names, rows), more)
+    headings = ["column", "rows", "least", "mean", "most"]
+    return section("Distributions", gallery(pictures), table(headings, rows), more)
 
 
 def _is_number(dataset: Dataset, name: str) -> bool:
@@ -179,10 +175,12 @@ def _is_number(dataset: Dataset, name: str) -> bool:
     return measure(dataset, name) is not None
 
 
-def samples(dataset: Dataset, body: Sequence[str] = ("text",)) -> Html:
+def samples(dataset: Dataset, rows: int, body: Sequence[str] = ("text",)) -> Html:
     """Some rows, the same ones each time; the columns of `body` stand as texts."""
+    if not rows:
+        return join()
     parts = []
-    for number, row in enumerate(sample(dataset, SAMPLES).to_pylist(), 1):
+    for number, row in enumerate(sample(dataset, rows).to_pylist(), 1):
         there = {key: value for key, value in row.items() if value is not None}
         texts = [preformatted(_cut(str(there.pop(key)))) for key in body if key in there]
         pairs = [

@@ -11,33 +11,50 @@ from typing import Any
 
 from gristmill.lineage import funnel
 from gristmill.repeats import removed, repeats
-from gristmill.stats import stats
 from gristmill.store import Dataset
 from pipelines.pages.common import counted, distributions, origin, recipe, samples, summary
 from pipelines.pages.html import Child, Html, beside, facts, percent, section, table, tag
 from pipelines.pages.svg.bars import bars
 
-HOSTS = 20
 REASONS = 15
+COUNTED = {
+    "language": "Languages",
+    "source": "Sources",
+    "topic": "Topics",
+    "format": "Formats",
+    "host": "Hosts",
+}
 LENGTHS = {
     "text": "Length of the text in characters",
     "token_count": "Length of the text in tokens",
 }
 
 
-def sections(dataset: Dataset) -> list[Html]:
+def sections(dataset: Dataset, rows: int) -> list[Html]:
     """All of them, in order."""
     return [
         summary(dataset),
         origin(dataset),
         losses(dataset),
-        *_counts(dataset),
-        *_hosts(dataset),
+        *(
+            counted(dataset, name, title)
+            for name, title in COUNTED.items()
+            if _tells(dataset, name)
+        ),
         distributions(dataset, LENGTHS),
         _duplicates(dataset),
-        samples(dataset),
+        samples(dataset, rows),
         recipe(dataset),
     ]
+
+
+def _tells(dataset: Dataset, name: str) -> bool:
+    """Whether to count a column: not where all rows come from one source."""
+    if name == "host":
+        return "url" in dataset.schema.names
+    if name not in dataset.schema.names or str(dataset.schema.field(name).type) != "string":
+        return False
+    return name != "source" or len(dataset.manifest["totals"]["counts"].get(name, {})) != 1
 
 
 def losses(dataset: Dataset) -> Html:
@@ -68,28 +85,6 @@ def _lost(rows: list[dict[str, Any]]) -> Html:
         del columns["state"]
     listing = table(columns, rows)
     return beside(picture, listing) if len(rows) > 1 else listing
-
-
-def _counts(dataset: Dataset) -> list[Html]:
-    """Languages and sources, from the manifest."""
-    found = []
-    for column, title in (("language", "Languages"), ("source", "Sources")):
-        values = dataset.manifest["totals"]["counts"].get(column) or {}
-        if len(values) > (column == "source"):
-            ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-            found.append(counted(title, column, ordered, dataset.rows))
-    return found
-
-
-def _hosts(dataset: Dataset) -> list[Html]:
-    if "url" not in dataset.schema.names:
-        return []
-    rows = [row for row in stats(dataset, by="host", top=HOSTS + 1) if row["host"]]
-    if not rows:
-        return []
-    values = [(row["host"], row["rows"]) for row in rows[:HOSTS]]
-    more = len(rows) > HOSTS
-    return [counted(f"Top {HOSTS} hosts" if more else "Hosts", "host", values, dataset.rows)]
 
 
 def _duplicates(dataset: Dataset) -> Html:

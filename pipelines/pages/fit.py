@@ -23,7 +23,7 @@ TARGETS = 24
 _SHARES = ("weight", "natural", "uniform", "temperature", "unimax", "cap", "highest_share")
 
 
-def sections(dataset: Dataset) -> list[Html]:
+def sections(dataset: Dataset, rows: int) -> list[Html]:
     """All of them, in order."""
     weights = sorted(dataset.to_table().to_pylist(), key=lambda row: -row["weight"])
     laws = dataset.output(".laws").to_table().to_pylist()

@@ -36,7 +36,7 @@ FATES = ("kept", "split", "padding", "dropped", "carried")
 _MARKS = {mark: f"{mark:g} epochs" for mark in (WARN_EPOCHS, REFUSE_EPOCHS)}
 
 
-def sections(dataset: Dataset) -> list[Html]:
+def sections(dataset: Dataset, rows: int) -> list[Html]:
     """All of them, in order."""
     (plan,) = dataset.output(".plan").to_table().to_pylist()
     spec = json.loads(plan["spec"])

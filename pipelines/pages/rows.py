@@ -8,18 +8,19 @@ Limit: knows nothing of what its rows mean.
 from __future__ import annotations
 
 from gristmill.store import Dataset
-from pipelines.pages.common import distributions, origin, recipe, samples, summary
+from pipelines.pages.common import counted, distributions, origin, recipe, samples, summary
 from pipelines.pages.html import Html, section, table
 
 
-def sections(dataset: Dataset) -> list[Html]:
+def sections(dataset: Dataset, rows: int) -> list[Html]:
     """All of them, in order."""
     columns = [{"column": name, "type": kind} for name, kind in dataset.manifest["schema"]]
     return [
         summary(dataset),
         origin(dataset),
         section("Columns", table(["column", "type"], columns)),
+        *(counted(dataset, name, f"By {name}") for name in dataset.manifest["totals"]["counts"]),
         distributions(dataset, {"text": "Length of the text in characters"}),
-        samples(dataset),
+        samples(dataset, rows),
         recipe(dataset),
     ]

@@ -21,7 +21,7 @@ GROUPS = 30
 _CARRIED = ("source", "language", "topic")
 
 
-def sections(dataset: Dataset) -> list[Html]:
+def sections(dataset: Dataset, rows: int) -> list[Html]:
     """All of them, in order."""
     tokens = token_counts(dataset).tokens
     pairs = {

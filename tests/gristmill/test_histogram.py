@@ -73,3 +73,12 @@ def test_lengths_of_texts(tmp_path: Path) -> None:
     }
     with pytest.raises(GristmillError, match="no numbers"):
         histogram(dataset, "url")
+
+
+def test_numbers_at_the_ends_of_what_there_is(tmp_path: Path) -> None:
+    for values in ([1e16, 1e16 + 2], [0.0, 1.7e308], [-1.7e308, 1.7e308], [5e-324, 1.0], [0.1] * 3):
+        found = of(tmp_path, values)
+        assert found is not None and sum(found.counts) == len(values), values
+    table = pa.table({"v": pa.array([2**64 - 1, 3], pa.uint64())})
+    hashes = histogram(put(Store(tmp_path), "hashes", {"": ("rows", [table])}), "v")
+    assert hashes is not None and sum(hashes.counts) == 2

@@ -55,7 +55,7 @@ def bars(
             )
     legend = list(series) if len(series) > 1 else []
     summary = _summary(labels, series, form)
-    return picture(title, summary, 8 + len(shown) * row, shapes, legend)
+    return picture(_titled(title, labels), summary, 8 + len(shown) * row, shapes, legend)
 
 
 def stacked(
@@ -78,7 +78,7 @@ def stacked(
                 shapes.append(_bar(scale(done), scale(done + share), y, row - 8, s, said))
             done += share
     summary = _summary(labels, series, form)
-    return picture(title, summary, len(shown) * row + 20, shapes, list(series))
+    return picture(_titled(title, labels), summary, len(shown) * row + 20, shapes, list(series))
 
 
 def dots(
@@ -120,7 +120,13 @@ def dots(
                     )
                 )
     legend = list(series) if len(series) > 1 else []
-    return picture(title, _summary(labels, series, form), bottom + 20, shapes, legend)
+    return picture(
+        _titled(title, labels), _summary(labels, series, form), bottom + 20, shapes, legend
+    )
+
+
+def _titled(title: str, labels: Sequence[str]) -> str:
+    return title if len(labels) <= ROWS else f"{title}: the first {ROWS} of {len(labels):,}"
 
 
 def _left(labels: Sequence[str]) -> float:

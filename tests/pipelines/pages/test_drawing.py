@@ -88,3 +88,10 @@ def test_a_stack_fills_the_width_and_a_bar_its_share() -> None:
         float(rects[0].attributes["x"]) + a, abs=0.2
     )
     assert [rect.text for rect in rects] == ["x, a: 1 (25.00 %)", "x, b: 3 (75.00 %)"]
+
+
+def test_what_a_picture_leaves_out_is_said() -> None:
+    labels = [str(n) for n in range(4000)]
+    figure = read(bars("Rows", labels, {"a": list(range(4000))}))
+    assert figure.all("figcaption")[0].text == "Rows: the first 30 of 4,000"
+    assert len(figure.all("rect")) == 30

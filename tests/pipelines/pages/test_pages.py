@@ -93,6 +93,13 @@ def test_what_users_and_pages_write_is_text(store: Store) -> None:
     assert [p.text for p in warned] == [shown_text]
 
 
+def test_a_page_may_quote_no_row(store: Store) -> None:
+    dataset = stores.clean(store)
+    page = page_of(dataset, rows=0)
+    assert "Grain number" not in page and "sample-rows" not in page
+    assert len(read(page_of(dataset, rows=2)).section("sample-rows").all("pre")) == 2
+
+
 def test_secrets_stay_out(store: Store) -> None:
     page = page_of(stores.clean(store))
     assert "bucket/x" in page and "key:secret" not in page
@@ -229,6 +236,9 @@ def test_other_outputs_and_empty_datasets_have_plain_pages(store: Store) -> None
     assert page_kind(report) == page_kind(dataset.output(".plan")) == "rows"
     columns = read(page_of(report)).section("columns").table()
     assert [row["column"] for row in columns] == report.schema.names
+    stores.clean(store)
+    reasons = read(page_of(store["web/clean.ledger"])).section("by-reason").table()
+    assert reasons[0] == {"reason": "(none)", "rows": "24", "share": "80.00 %"}
     empty = put(store, "none", {"": ("document", [documents([])])})
     assert "There are no rows" in read(page_of(empty)).section("sample-rows").text
     nothing = put(store, "nothing", {"": ("rows", [pa.table({"n": pa.array([], pa.int64())})])})
@@ -241,4 +251,4 @@ def test_many_sources_stay_readable(store: Store) -> None:
     root = read(page_of(put(store, "wide", {"": ("document", [table])})))
     part = root.section("sources")
     assert len(part.all("rect")) == len(part.table()) == 30
-    assert "220 more" in part.text
+    assert "The 30 most frequent ones" in part.text
