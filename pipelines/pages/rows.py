@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from gristmill.store import Dataset
 from pipelines.pages.common import counted, distributions, origin, recipe, samples, summary
-from pipelines.pages.html import Html, section, table
+from pipelines.pages.html import Html, details, section, table
+
+_MANY = 20  # columns of a list that nobody reads to its end
 
 
 def sections(dataset: Dataset, rows: int) -> list[Html]:
@@ -18,9 +20,13 @@ def sections(dataset: Dataset, rows: int) -> list[Html]:
     return [
         summary(dataset),
         origin(dataset),
-        section("Columns", table(["column", "type"], columns)),
+        section("Columns", _folded(table(["column", "type"], columns), len(columns))),
         *(counted(dataset, name, f"By {name}") for name in dataset.manifest["totals"]["counts"]),
         distributions(dataset, {"text": "Length of the text in characters"}),
         samples(dataset, rows),
         recipe(dataset),
     ]
+
+
+def _folded(columns: Html, count: int) -> Html:
+    return columns if count <= _MANY else details(f"{count} columns", columns)
