@@ -23,6 +23,7 @@ from gristmill.errors import GristmillError
 F64 = NDArray[np.float64]
 KL = 0.05
 PRECISION = 1e-14  # of the objective, by its duality gap
+_COARSE = 1e-8  # without KL the objective may be flat and many mixtures as good: no use in more
 _STEPS = 20_000
 
 
@@ -68,7 +69,8 @@ def solve_mixture(
     share = share / share.sum()
     x, step, gap, steps = project(near, cap), 1.0, np.inf, 0
     slope = _slope(slopes, share, x)
-    while gap > PRECISION and steps < _STEPS:
+    precision = PRECISION if kl else _COARSE
+    while gap > precision and steps < _STEPS:
         steps += 1
         while True:  # the largest step that the law's curvature, relative to KL, allows
             with np.errstate(divide="ignore"):
@@ -92,7 +94,7 @@ def solve_mixture(
 def project(weights: ArrayLike, caps: ArrayLike) -> F64:
     """The point of the capped simplex nearest in KL: min(cap, scale * weight), summing to 1."""
     w, cap = np.asarray(weights, np.float64), np.asarray(caps, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         reach = np.where(w > 0, cap / w, np.inf)  # the scale at which each one meets its cap
     order = np.argsort(reach, kind="stable")
     full = np.concatenate(([0.0], np.cumsum(cap[order])))  # with the first k at their caps
@@ -117,7 +119,7 @@ def _distance(x: F64, y: F64) -> float:
     some = y > 0
     off = x[some] / y[some] - 1
     near = off**2 / 2 - off**3 / 6
-    far = (1 + off) * np.log1p(np.maximum(off, -1 + 1e-300)) - off
+    far = (1 + off) * np.log1p(np.maximum(off, -1 + 1e-15)) - off
     return float(y[some] @ np.where(np.abs(off) < 1e-4, near, far))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,20 @@ def test_targets_may_count_differently() -> None:
     assert solve_mixture(t, natural, target_weights=[3, 1]).weights[0] > 0.6
     only = solve_mixture(t, natural, target_weights=[1, 0]).weights
     assert np.allclose(only, solve_mixture(t[:1], natural).weights)
+
+
+def test_extremes_come_without_warnings() -> None:
+    rng = np.random.default_rng(0)
+    natural = np.maximum(rng.dirichlet(np.ones(200)), 1e-8)
+    natural /= natural.sum()
+    t = rng.normal(0, 2, (20, 200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert solve_mixture(t, natural, np.minimum(4 * natural, 1)).gap < 1e-13
+        assert solve_mixture(t, natural, np.minimum(4 * natural, 1), kl=0.0).gap < 1e-7
+        assert solve_mixture([[40.0, 2.0, -50.0]], [0.2, 0.5, 0.3], [0.3, 0.4, 0.35]).gap == 0
+        assert solve_mixture([[1.0]], [1.0]).weights.tolist() == [1.0]
+        assert solve_mixture([[1.0, 2.0]], [0.5, 0.5], kl=0.0).weights[0] > 1 - 1e-6
 
 
 def test_a_source_without_room_gets_nothing() -> None:
