@@ -277,7 +277,7 @@ def test_repetition_is_told_or_refused(store: Store) -> None:
         ({"shape": {"sequence": 8, "batch": 4}}, "unknown key 'sequence'"),
         ({"budget": 100}, "less than one optimiser step"),
         ({"budget": "many"}, "budget is 'many'"),
-        ({"stages": [{"at": 0, "weights": "natural"}], "weights": "uniform"}, "leave `weights` out"),
+        ({"stages": [{"at": 0, "weights": "natural"}], "weights": "uniform"}, "leave `weights`"),
         ({"stages": [{"at": 0.5, "weigths": "natural"}]}, r"stages.0: unknown key 'weigths'; did"),
         ({"sources": {"injected": "tokens/web"}, "inject": {"from": "tokens/facts", "at": 0}},
          "a source is named 'injected'"),
