@@ -27,6 +27,7 @@ from gristmill.errors import GristmillError
 from mixtures.tokenizers import LoadedTokenizer, from_files
 
 BATCH = 1 << 19  # characters encoded at once: what the library holds of them fits into 100 MB
+CACHED_WORDS = 1 << 17  # some 20 MB; the library's own 10,000 are full after a few megabytes
 PIECE = 1 << 20  # characters; longer documents are encoded in pieces where that changes nothing
 
 Special = Literal["text", "token"]
@@ -70,6 +71,9 @@ def make_encoder(
 ) -> Encoder:
     """special: what the name of a special token that stands in a document becomes."""
     loaded.tokenizer.encode_special_tokens = special == "text"
+    # Of BPE and Unigram models, and not part of what the library promises.
+    if (resize := getattr(loaded.tokenizer.model, "_resize_cache", None)) is not None:
+        resize(CACHED_WORDS)
     return Encoder(loaded, before, after, _cuts(loaded))
 
 

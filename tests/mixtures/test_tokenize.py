@@ -311,3 +311,25 @@ steps:
     assert [loaded.decode(ids) for ids in tokens(store["tokens/web"])] == [r["text"] for r in rows]
     again = {step.name: step for step in plan_recipe(recipe, store=store)}
     assert {step.state for step in again.values()} == {"built"}
+
+
+@pytest.mark.slow
+def test_every_shared_text_comes_back(tmp_path: Path, shared_data: Path) -> None:
+    """News, novels, speeches, reviews, and the declaration in 387 languages."""
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"""
+steps:
+  - {{name: text/all, use: curate, from: "{shared_data}/text/*.jsonl.gz"}}
+  - {{name: tok/bpe, use: train_tokenizer, from: text/all, vocab_size: 4000, sample_bytes: 3e+6}}
+  - {{name: tokens/all, use: tokenize, from: text/all, tokenizer: tok/bpe}}
+""")
+    run_recipe(recipe, tmp_path / "store", {})
+    store = Store(tmp_path / "store")
+    opened = open_tokens(store["tokens/all"])
+    decode = load_tokenizer(store["tokens/all.tokenizer"]).decode
+    row = 0
+    for batch in store["text/all"].scan(["text"]):
+        for text in batch["text"].to_pylist():
+            assert decode(opened.read(row)) == text
+            row += 1
+    assert row == opened.documents > 10_000
