@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtures.plan import ARRAYS, Plan
+from mixtures.plan_views import Rows
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +59,9 @@ def model_inputs(items: Sequence[dict[str, Any]], flat: bool = False) -> dict[st
 def _tensors(items: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, torch.Tensor]:
     import torch
 
-    if len(items) == 1 and items[0]["input_ids"].ndim == 2:
-        return {name: torch.from_numpy(items[0][name]) for name in names}
+    batch = items.batch if isinstance(items, Rows) else items[0]
+    if batch["input_ids"].ndim == 2:
+        return {name: torch.from_numpy(batch[name]) for name in names}
     lengths = sorted({len(item["input_ids"]) for item in items})
     if len(lengths) > 1:
         raise ValueError(

@@ -24,10 +24,9 @@ from gristmill.store import Dataset, Store
 from mixtures.block import I64
 from mixtures.gather import Gatherer
 from mixtures.plan_spec import Segment, Spec, read_spec
-from mixtures.plan_views import Ahead, MicroBatches, Rank
+from mixtures.plan_views import ARRAYS, Ahead, Item, MicroBatches, Rank, Rows, single
 
-Item = dict[str, Any]
-ARRAYS = ("input_ids", "labels", "position_ids")
+__all__ = ["ARRAYS", "Place", "Plan", "mixture_id", "open_plan"]
 
 
 class Place(NamedTuple):
@@ -88,17 +87,23 @@ class Plan:
 
     def __getitem__(self, position: SupportsIndex) -> Item:
         """One row: int64[seq] arrays, its source's number, its position. Fast in sequence."""
-        return self._ahead[position.__index__()]
+        index = position.__index__()
+        self._positions([index])
+        return single(self._ahead.take(index))
 
     def __getitems__(self, positions: Sequence[int]) -> list[Item]:
         """Rows of any positions at once, as DataLoader asks for them."""
         asked = self._positions(positions)
         numbers = self.spec.segments_at(asked)
+        if len(asked) and (numbers == numbers[0]).all():
+            if (np.diff(asked) == 1).all():
+                return Rows(self._ahead.take(int(asked[0]), len(asked)))
+            return Rows(self.rows(asked))
         lengths = np.array([segment.seq for segment in self.segments])[numbers]
         items: list[Item] = [{}] * len(asked)
         for length in np.unique(lengths).tolist():
             here = np.flatnonzero(lengths == length)
-            for place, item in zip(here.tolist(), split(self.rows(asked[here])), strict=True):
+            for place, item in zip(here.tolist(), Rows(self.rows(asked[here])), strict=True):
                 items[place] = item
         return items
 
@@ -174,15 +179,6 @@ class Plan:
         if outside.any():
             raise IndexError(f"row {asked[outside][0]} of a plan of {len(self):,} rows")
         return asked
-
-
-def split(batch: Item) -> list[Item]:
-    """A batch as its rows: views of the arrays."""
-    numbers = zip(batch["source"].tolist(), batch["row"].tolist(), strict=True)
-    return [
-        {**{name: batch[name][n] for name in ARRAYS}, "source": source, "row": row}
-        for n, (source, row) in enumerate(numbers)
-    ]
 
 
 def mixture_id(packed: str, pieces: str, plan: str) -> str:

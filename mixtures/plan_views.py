@@ -6,7 +6,9 @@ Limit: a segment's rows beyond its last whole optimiser step are in no micro-bat
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -18,32 +20,55 @@ if TYPE_CHECKING:
 
 AHEAD_TOKENS = 1 << 17  # read at once when rows are asked for in sequence: 3 MB of arrays
 Item = dict[str, Any]
+ARRAYS = ("input_ids", "labels", "position_ids")
+
+
+class Rows(list[Item]):
+    """Rows, views of one batch: a collator that knows takes the batch as it is."""
+
+    def __init__(self, batch: Item) -> None:
+        numbers = zip(batch["source"].tolist(), batch["row"].tolist(), strict=True)
+        super().__init__(
+            {**{name: batch[name][n] for name in ARRAYS}, "source": source, "row": row}
+            for n, (source, row) in enumerate(numbers)
+        )
+        self.batch = batch
 
 
 class Ahead:
-    """Every `step`-th row of a plan, read in blocks that grow while the access is in sequence."""
+    """Every `step`-th row of a plan, read in blocks that grow while the access is in sequence.
 
-    def __init__(self, plan: Plan, first: int = 0, step: int = 1) -> None:
-        self._plan, self._first, self._step = plan, first, step
+    What is given is a view of a block, and no row is given twice from one block, so that whoever
+    got it may change it.
+    """
+
+    def __init__(self, plan: Plan, step: int = 1) -> None:
+        self._plan, self._step = plan, step
         self._block: tuple[int, Item] | None = None  # replaced as one: threads may share a plan
         self._next, self._size = -1, 1
 
-    def __getitem__(self, number: int) -> Item:
-        begin, batch = self._block or (number, {"row": ()})
-        if not begin <= number < begin + len(batch["row"]):
-            begin, batch = self._block = number, self._read(number)
-        place = number - begin
-        self._next = number + 1
-        item = {name: batch[name][place].copy() for name in ("input_ids", "labels", "position_ids")}
-        return {**item, "source": int(batch["source"][place]), "row": int(batch["row"][place])}
+    def take(self, position: int, count: int = 1) -> Item:
+        """`count` rows from a position on, all of one segment, as a batch."""
+        begin, block = self._block or (0, {"row": ()})
+        place, rest = divmod(position - begin, self._step)
+        if rest or position < self._next or place + count > len(block["row"]):
+            begin, block = self._block = position, self._read(position, count)
+            place = 0
+        self._next = position + count * self._step
+        return {name: array[place : place + count] for name, array in block.items()}
 
-    def _read(self, number: int) -> Item:
-        position = self._first + number * self._step
+    def _read(self, position: int, count: int) -> Item:
         segment = self._plan.segment_of(position)
-        self._size = self._size * 4 if number == self._next else 1
-        size = min(self._size, max(1, AHEAD_TOKENS // segment.seq))
+        self._size = self._size * 4 if position == self._next else count
+        size = max(count, min(self._size, AHEAD_TOKENS // segment.seq))
         stop = min(segment.stop, position + size * self._step)
         return self._plan.rows(np.arange(position, stop, self._step))
+
+
+def single(batch: Item) -> Item:
+    """The only row of a batch."""
+    row = {name: batch[name][0] for name in ARRAYS}
+    return {**row, "source": int(batch["source"][0]), "row": int(batch["row"][0])}
 
 
 class Rank:
@@ -55,7 +80,7 @@ class Rank:
         if not 0 <= start <= len(plan):
             raise StoreError(f"start {start}: the plan has rows 0 to {len(plan)}")
         self.plan, self.first, self.world, self._given = plan, start + rank, world, (rank, start)
-        self._ahead = Ahead(plan, self.first, world)
+        self._ahead = Ahead(plan, world)
 
     def __reduce__(self) -> tuple[Any, ...]:
         rank, start = self._given
@@ -65,7 +90,7 @@ class Rank:
         return max(0, -(-(len(self.plan) - self.first) // self.world))
 
     def __getitem__(self, number: SupportsIndex) -> Item:
-        return self._ahead[_inside(number, len(self))]
+        return single(self._ahead.take(self.first + _inside(number, len(self)) * self.world))
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Item]:
         return self.plan.__getitems__([self.first + n * self.world for n in numbers])
@@ -86,8 +111,8 @@ class MicroBatches:
                     f"{per_step} micro-batches a step: segment {segment.number} has "
                     f"{segment.batch} rows a step; choose a divisor of them"
                 )
-        self.plan, self.per_step = plan, per_step
-        self._steps = np.cumsum([0, *(segment.steps for segment in plan.segments)])
+        self.plan, self.per_step, self._ahead = plan, per_step, Ahead(plan)
+        self._steps = [0, *accumulate(segment.steps for segment in plan.segments)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MicroBatches, (self.plan, self.per_step)
@@ -98,7 +123,7 @@ class MicroBatches:
     @property
     def steps(self) -> int:
         """Optimiser steps."""
-        return int(self._steps[-1])
+        return self._steps[-1]
 
     @property
     def left_out(self) -> int:
@@ -109,11 +134,15 @@ class MicroBatches:
         """The plan's position at which item `number` begins (for `plan.state`)."""
         if number == len(self):
             return len(self.plan)
-        step, part = divmod(_inside(number, len(self)), self.per_step)
-        of = int(np.searchsorted(self._steps, step, "right")) - 1
+        return self._span(_inside(number, len(self)))[0]
+
+    def _span(self, number: int) -> tuple[int, int]:
+        """First position and rows of an item."""
+        step, part = divmod(number, self.per_step)
+        of = bisect_right(self._steps, step) - 1
         segment = self.plan.segments[of]
-        within = (step - int(self._steps[of])) * segment.batch
-        return segment.start + within + part * (segment.batch // self.per_step)
+        size = segment.batch // self.per_step
+        return segment.start + (step - self._steps[of]) * segment.batch + part * size, size
 
     def number(self, position: int) -> int:
         """The item that begins at a position (what `plan.resume` gave)."""
@@ -127,12 +156,11 @@ class MicroBatches:
                 f"position {position} lies inside a micro-batch of {size} rows; go on at an "
                 f"optimiser step, for instance {position - rest}"
             )
-        return (int(self._steps[segment.number]) + step) * self.per_step + rest // size
+        return (self._steps[segment.number] + step) * self.per_step + rest // size
 
     def __getitem__(self, number: SupportsIndex) -> Item:
-        begin = self.position(_inside(number, len(self)))
-        size = self.plan.segment_of(begin).batch // self.per_step
-        return self.plan.rows(np.arange(begin, begin + size))
+        begin, size = self._span(_inside(number, len(self)))
+        return self._ahead.take(begin, size)
 
 
 def _inside(number: SupportsIndex, length: int) -> int:

@@ -63,6 +63,16 @@ def test_no_item_holds_a_mask_and_items_are_the_callers_own(plan: Plan) -> None:
     item["input_ids"][:] = 0
     assert plain(plan[5]) == before
     assert len(list(plan)) == len(plan)
+    for _ in range(2):  # also where rows come from blocks that were read ahead
+        items = [plan[i] for i in range(20)]
+        assert plain(items[5]) == before
+        for item in items:
+            item["labels"][:] = 0
+    micro = plan.micro_batches(1)
+    for _ in range(2):
+        batches = [micro[j] for j in range(3)]
+        assert batches[1]["labels"][1].tolist() == before["labels"]
+        batches[1]["labels"][:] = 0
 
 
 def test_where_names_documents_and_their_tokens(plan: Plan) -> None:
