@@ -2,8 +2,7 @@
 
 In: a schema about to be committed. Out: nothing, or an error that names the column.
 Shown by: `gristmill show web/clean`. Limit: `document` and `ledger` admit further columns, so that
-ops can
-add theirs; the declared ones keep their types.
+ops can add theirs; the declared ones keep their types.
 """
 
 from __future__ import annotations
