@@ -184,6 +184,39 @@ def test_equal_exports_have_equal_bytes(tmp_path: Path, to: str) -> None:
     assert first == digests("second") and len(first) > 2
 
 
+@pytest.mark.parametrize("to", sorted(FORMATS))
+def test_bytes_do_not_depend_on_how_much_is_read_at_a_time(
+    plan: Plan, tmp_path: Path, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = made(tmp_path / "s", mask=True)
+    for round, (documents, row_tokens) in enumerate(((4096, 1 << 20), (7, 1), (1, 100))):
+        monkeypatch.setattr("mixtures.export.sequences.DOCUMENTS", documents)
+        monkeypatch.setattr("mixtures.export.sequences.ROW_TOKENS", row_tokens)
+        for name, dataset, what in (
+            ("t", tokens, None),
+            ("r", dataset_of(plan), None),
+            ("p", dataset_of(plan), "documents"),
+        ):
+            export(dataset, to, tmp_path / f"{name}{round}", what, file_bytes=1000)
+            found, first = tmp_path / f"{name}{round}", tmp_path / f"{name}0"
+            assert bytes_of(found) == bytes_of(first)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("to", sorted(FORMATS))
+def test_rows_of_a_large_vocabulary(tmp_path: Path, to: str) -> None:
+    plan = make_plan(tmp_path / "s", vocab_size=70_000, segments=((20, 16, 4),))
+    said = export(dataset_of(plan), to, tmp_path / "out")
+    assert said["dtype"] == ("int32" if to == "megatron" else "uint32")
+    read = {**READ, "olmo": readers.olmo_rows}[to](tmp_path / "out")
+    tokens = np.concatenate([tokens_of(got) for got in read])
+    wanted = np.concatenate([plan[n]["input_ids"] for n in range(20)])
+    assert tokens.dtype.itemsize == 4 and tokens.tolist() == wanted.tolist()
+
+
 def test_jsonl_holds_the_rows(tmp_path: Path) -> None:
     dataset = put_documents(Store(tmp_path / "it's" / "s"), "web", range(25))
     said = export(dataset, "jsonl", tmp_path / "it's" / "out")
