@@ -26,6 +26,7 @@ CLAIMS = (
     "scaling",
     "memory",
     "queries",
+    "tokenizing",
     "packing",
     "law_fit",
 )

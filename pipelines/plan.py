@@ -21,6 +21,8 @@ from pipelines.fingerprint import Asked, ask
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run import built, check_ahead
 
+BYTES_A_TOKEN = 4.2  # English web text under current BPE vocabularies
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -31,7 +33,7 @@ class Amount:
 
     @property
     def tokens(self) -> float:
-        return self.text_bytes / 4.2  # English web text under current BPE vocabularies
+        return self.text_bytes / BYTES_A_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,11 @@ def plan_recipe(
     for step in loaded.steps:
         if _declared(step) is None:
             check_ahead(step, place, names)
-        planned, amount = _plan_step(step, loaded, place, plans, amounts, versions, limit)
+        planned, amount = _plan_step(step, loaded, place, amounts, versions, limit)
         plans[step.name] = planned
-        amounts[step.name] = amount
+        for suffix, output in step.outputs().items():
+            main = output.kind == step.outputs()[""].kind
+            amounts[step.name + suffix] = amount if main else Amount(0, 0)
     return list(plans.values())
 
 
@@ -104,16 +108,19 @@ def _plan_step(
     step: Step,
     recipe: Recipe,
     store: Store,
-    plans: Mapping[str, Planned],
     amounts: Mapping[str, Amount],
     versions: dict[str, str],
     limit: int | None,
 ) -> tuple[Planned, Amount]:
-    waiting = [ref for ref in step.inputs() if _name(ref) in plans and _name(ref) not in versions]
+    waiting = [ref for ref in step.inputs() if _name(ref) in amounts and _name(ref) not in versions]
     rates = measured_rates(store, step.use)
     declared = _declared(step)
     if waiting or declared:
-        given = declared or _sum([amounts[_name(ref)] for ref in waiting])
+        known = [
+            amounts[_name(ref)] if ref in waiting else _stored(store, ref, versions)
+            for ref in step.inputs()
+        ]
+        given = declared or _sum(known)
         why = f"{waiting[0]} is to be built" if waiting else "its source is declared, not there"
         return _forecast(step, "to build", why, given, rates)
     inputs = {}
@@ -125,7 +132,9 @@ def _plan_step(
         versions.update(found)
         dataset = Dataset(store, step.name, found[step.name])
         totals = dataset.manifest["totals"]
-        amount = Amount(totals["rows"], totals["text_bytes"])
+        record = store.build(step.name, asked.fingerprint) or {}
+        tokens = record.get("facts", {}).get("tokens", 0)  # of a step that gives tokens, not text
+        amount = Amount(totals["rows"], totals["text_bytes"] or tokens * BYTES_A_TOKEN)
         shown = Planned(
             step.name, step.use, step.inputs(), "built", found[step.name], totals["rows"],
             int(amount.tokens), 0.0, totals["bytes"], True,
@@ -211,6 +220,14 @@ def _given(asked: Asked, inputs: Mapping[str, Dataset], rates: Rates) -> Amount:
     return Amount(size * rates.documents_per_file_byte, 0.0)
 
 
+def _stored(store: Store, ref: str, versions: Mapping[str, str]) -> Amount:
+    """What a dataset that is there holds."""
+    name = _name(ref)
+    dataset = Dataset(store, name, versions[name]) if name in versions else store[ref]
+    totals = dataset.manifest["totals"]
+    return Amount(totals["rows"], totals["text_bytes"])
+
+
 def _declared(step: Step) -> Amount | None:
     """`from: {…, declare: {documents: n, tokens: n}}`: data that is not there yet."""
     source = getattr(step, "from_", None)
@@ -218,7 +235,9 @@ def _declared(step: Step) -> Amount | None:
     if declared is None:
         return None
     try:
-        return Amount(float(declared["documents"]), float(declared.get("tokens", 0)) * 4.2)
+        return Amount(
+            float(declared["documents"]), float(declared.get("tokens", 0)) * BYTES_A_TOKEN
+        )
     except (TypeError, KeyError, ValueError, AttributeError):
         raise GristmillError(
             f"step {step.name!r}: declare is {declared!r}; it takes documents and tokens, "
