@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,10 +315,16 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(GristmillError, match="disk is full"), folder(out, store, False):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list((tmp_path / "deep").iterdir())
-    killed = tmp_path / "deep" / "out.partial"
-    killed.mkdir()
-    for name in (".exporting", "half"):
-        (killed / name).write_text("")
+    code = (
+        "import os, sys; from pathlib import Path; from gristmill.store import Store\n"
+        "from mixtures.export.folder import folder\n"
+        "with folder(Path(sys.argv[1]), Store(sys.argv[2]), False) as place:\n"
+        "    (place / 'half').write_text('x'); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(out), str(store.path)], check=False)
+    assert killed.returncode == -9
+    assert [found.name for found in (tmp_path / "deep").iterdir()] == ["out.partial"]
+    assert (out.with_name("out.partial") / "half").exists()
     with folder(out, store, False) as place:
         assert not (place / "half").exists()
         (place / "gristmill.json").write_text("{}")
