@@ -22,7 +22,7 @@ from mixtures.checks import epoch_notes, least_epochs, one_tokenizer, shared_not
 from mixtures.fill import Filling, entry_documents, fill_injected, fill_source
 from mixtures.order import SCATTERED, WARNING
 from mixtures.plan_json import plan_json
-from mixtures.report import drift_notes, report_table
+from mixtures.report import drift_notes, missing_notes, report_table
 from mixtures.resolve import Found, Source, fitted_weights, found_sources, source_weights
 from mixtures.schedule import Segment
 from mixtures.sources import SCATTERS, OrderSpec
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mixtures.step import Mixture
 
 
+MOST_NOTES = 5  # of one kind
+
+
 class Mixing:
     """One run of the step: its phases, in order, and what they have found so far."""
 
@@ -40,7 +43,7 @@ class Mixing:
         self.step, self.run = step, run
         self.store = str(run.store.path)
         self.budget = schedule.budget_tokens(step.budget)
-        self.spans = schedule.spans(self.budget, step.all_stages(), step.shape)
+        self.spans = step.spans(self.budget)
         self.sources: list[Source] = []
         self.segments: list[Segment] = []
         self.insertions: list[inject.Insertion] = []
@@ -105,11 +108,7 @@ class Mixing:
             weights = [np.append(w, 0.0) for w in weights]
         self.segments = schedule.segments(self.spans, weights, injected)
         epoch_notes(self._names(), self._least_epochs(), self.step.max_epochs)  # may refuse now
-        for n, source in enumerate(self.sources):
-            if not any(segment.counts[n] for segment in self.segments):
-                asked = max(segment.weights[n] for segment in self.segments)
-                why = f"{asked:.2e} of so few rows" if asked else "weight 0 in every stage"
-                self.run.note(f"source {source.name!r} gets no row: {why}")
+        self._note(missing_notes(self._names(), self.segments))
 
     def walks(self) -> Phase | None:
         """Sources in the order of neighbours."""
@@ -174,8 +173,10 @@ class Mixing:
         return [source.name for source in self.sources]
 
     def _note(self, messages: Sequence[str]) -> None:
-        for message in messages:
+        for message in messages[:MOST_NOTES]:
             self.run.note(message)
+        if (more := len(messages) - MOST_NOTES) > 0:
+            self.run.note(f"… and {more:,} more of these: see {self.run.name}.report")
 
     def _note_order(self, name: str, order: OrderSpec) -> None:
         if order.needs_warning:

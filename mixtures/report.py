@@ -99,15 +99,27 @@ def report_table(
     return pa.Table.from_pylist(found, SCHEMA)
 
 
+def missing_notes(names: Sequence[str], segments: Sequence[Segment]) -> list[str]:
+    """Sources that get no row at all."""
+    found = []
+    for n, name in enumerate(names):
+        if not any(segment.counts[n] for segment in segments):
+            asked = max(segment.weights[n] for segment in segments)
+            why = f"a share of {asked:.1e} of so few" if asked else "weight 0 in every stage"
+            found.append(f"source {name!r} gets no row: {why}")
+    return found
+
+
 def drift_notes(report: pa.Table) -> list[str]:
-    """Sources whose share of the tokens is not what was asked for."""
+    """Sources whose share of the tokens is not what was asked for, injected rows aside."""
+    rows = [row for row in report.to_pylist() if row["stage"] == WHOLE and row["requested"] > 0]
+    held = sum(row["observed_tokens"] for row in rows) or 1.0
     return [
         f"source {row['source']!r} was to have {row['requested']:.1%} of the tokens and has "
-        f"{row['observed_tokens']:.1%} (of the rows {row['observed_rows']:.1%}): see the padding "
-        "in its token ledger"
-        for row in report.to_pylist()
-        if row["stage"] == WHOLE and row["requested"] > 0
-        if abs(row["observed_tokens"] - row["requested"]) > DRIFT
+        f"{row['observed_tokens'] / held:.1%}: its rows hold more or less padding than others' "
+        "(see the token ledger)"
+        for row in rows
+        if abs(row["observed_tokens"] / held - row["requested"]) > DRIFT
     ]
 
 

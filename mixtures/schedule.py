@@ -38,8 +38,8 @@ class StageSpec(BaseModel):
     """Weights from a position on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    at: Position = 0
-    weights: Weights = "natural"
+    at: Position
+    weights: Weights
     ramp: Position = 0  # how long the weights take to come there from those before
 
 
@@ -114,20 +114,27 @@ def position(value: Position, budget: int, key: str) -> int:
     return tokens
 
 
-def check_stages(stages: Sequence[StageSpec], budget: int) -> list[tuple[int, int]]:
-    """(position, ramp) of each stage in tokens; RecipeError where they do not follow each other."""
-    starts = [position(stage.at, budget, f"stages.{n}.at") for n, stage in enumerate(stages)]
-    _check_order(starts, [stage.at for stage in stages], "stages")
+def check_stages(
+    stages: Sequence[StageSpec], budget: int, implied: int = 0
+) -> list[tuple[int, int]]:
+    """(position, ramp) of each stage in tokens; RecipeError where they do not follow each other.
+
+    implied: how many of the first ones the user has not written as a stage.
+    """
+    keys = [f"stages.{n - implied}" for n in range(len(stages))]
+    pairs = zip(stages, keys, strict=True)
+    starts = [position(stage.at, budget, f"{key}.at") for stage, key in pairs]
+    _check_order(starts, [stage.at for stage in stages], keys)
     found = []
     for n, (start, end) in enumerate(zip(starts, [*starts[1:], budget], strict=True)):
-        given = stages[n].ramp
-        ramp = amount(given, f"stages.{n}.ramp")
+        given, key = stages[n].ramp, keys[n]
+        ramp = amount(given, f"{key}.ramp")
         ramp = round(ramp * budget) if ramp < 1 else round(ramp)
         if ramp and n == 0:
-            raise RecipeError(f"stages.0.ramp is {given!r}: nothing comes before the first stage")
+            raise RecipeError(f"{key}.ramp is {given!r}: nothing comes before the first stage")
         if ramp > end - start:
             raise RecipeError(
-                f"stages.{n}.ramp is {given!r}, {ramp:,} tokens: the stage has {end - start:,}; "
+                f"{key}.ramp is {given!r}, {ramp:,} tokens: the stage has {end - start:,}; "
                 "shorten the ramp or move what comes next"
             )
         found.append((start, int(ramp)))
@@ -146,23 +153,26 @@ def check_shapes(shapes: Sequence[ShapeSpec], budget: int) -> list[int]:
                     "an optimiser step at least one row"
                 )
     starts = [position(shape.at, budget, f"shape.{n}.at") for n, shape in enumerate(shapes)]
-    _check_order(starts, [shape.at for shape in shapes], "shape")
+    keys = [f"shape.{n}" for n in range(len(shapes))]
+    _check_order(starts, [shape.at for shape in shapes], keys)
     return starts
 
 
-def _check_order(starts: list[int], given: list[Position], key: str) -> None:
+def _check_order(starts: list[int], given: list[Position], keys: list[str]) -> None:
     if starts and starts[0]:
-        raise RecipeError(f"{key}.0.at is {given[0]!r}: the first one begins at 0")
+        raise RecipeError(f"{keys[0]}.at is {given[0]!r}: the first one begins at 0")
     for n in range(1, len(starts)):
         if starts[n] <= starts[n - 1]:
             raise RecipeError(
-                f"{key}.{n}.at is {given[n]!r}, at or before the one above it: put them in order"
+                f"{keys[n]}.at is {given[n]!r}, at or before the one above it: put them in order"
             )
 
 
-def spans(budget: int, stages: Sequence[StageSpec], shapes: Sequence[ShapeSpec]) -> list[Span]:
+def spans(
+    budget: int, stages: Sequence[StageSpec], shapes: Sequence[ShapeSpec], implied: int = 0
+) -> list[Span]:
     """Cut the budget at every change. Never more tokens than the budget."""
-    beginnings = check_stages(stages, budget)
+    beginnings = check_stages(stages, budget, implied)
     shape_starts = check_shapes(shapes, budget)
     weights_at: dict[int, tuple[int, float]] = {}
     for stage, (start, ramp) in enumerate(beginnings):
@@ -182,12 +192,16 @@ def spans(budget: int, stages: Sequence[StageSpec], shapes: Sequence[ShapeSpec])
         if steps > 0:
             found.append(Span(steps, shape.seq, shape.batch, stage, ramp_share))
             done += steps * size
-    _check_all_there(found, budget, stages, shapes)
+    _check_all_there(found, budget, stages, shapes, implied)
     return found
 
 
 def _check_all_there(
-    found: list[Span], budget: int, stages: Sequence[StageSpec], shapes: Sequence[ShapeSpec]
+    found: list[Span],
+    budget: int,
+    stages: Sequence[StageSpec],
+    shapes: Sequence[ShapeSpec],
+    implied: int,
 ) -> None:
     """A stage or a shape that rounds to nothing is a mistake, not a detail."""
     steps = [f"{shape.batch} rows x {shape.seq} tokens" for shape in shapes]
@@ -197,7 +211,7 @@ def _check_all_there(
     for n, stage in enumerate(stages):
         if n not in seen:
             raise RecipeError(
-                f"stages.{n} at {stage.at!r} is shorter than an optimiser step "
+                f"stages.{n - implied} at {stage.at!r} is shorter than an optimiser step "
                 f"({steps[-1]}); make it longer or the batch smaller"
             )
     for n, shape in enumerate(shapes):

@@ -105,6 +105,8 @@ def source_specs(value: Any) -> dict[str, SourceSpec]:
         )
     found = {}
     for name, entry in sorted(value.items(), key=lambda item: str(item[0])):
+        if not str(name):
+            raise RecipeError("sources: a source has no name; give each one")
         given = {"from": entry} if isinstance(entry, str) else entry
         spec: SourceSpec = parsed(SourceSpec, given, f"sources.{name}")
         if spec.by and spec.replay is not None:

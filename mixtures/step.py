@@ -22,7 +22,7 @@ from mixtures.build import Mixing
 from mixtures.inject import InjectSpec, insertion_points
 from mixtures.packing import METHODS
 from mixtures.packing.packer import WINDOW
-from mixtures.schedule import Position, ShapeSpec, StageSpec, Weights
+from mixtures.schedule import Position, ShapeSpec, Span, StageSpec, Weights
 from mixtures.sources import SCATTERS, Chosen, Order, SourceSpec, chosen, order, source_specs
 
 
@@ -84,6 +84,11 @@ class Mixture(Step):
             return self.stages
         return (StageSpec(at=0, weights=self.weights), *self.stages)
 
+    def spans(self, budget: int) -> list[Span]:
+        """The schedule as whole optimiser steps."""
+        stages = self.all_stages()
+        return schedule.spans(budget, stages, self.shape, len(stages) - len(self.stages))
+
     def choices(self) -> list[Chosen]:
         """How each stage's weights are chosen."""
         stages = self.all_stages()
@@ -103,7 +108,7 @@ class Mixture(Step):
 
     def check(self) -> None:
         budget = schedule.budget_tokens(self.budget)
-        schedule.spans(budget, self.all_stages(), self.shape)
+        self.spans(budget)
         self.choices()
         insertion_points(self.inject, budget)
         if len({spec.from_ for spec in self.inject}) > 1:

@@ -71,7 +71,7 @@ def _make(ctx: TaskContext, step: MakeTokens, first: int, count: int) -> dict[st
         tokens = [draw.integers(1, VOCABULARY, n).astype(np.uint16) for n in sizes]
     counts = np.array([len(t) for t in tokens], np.int32)
     columns: dict[str, Any] = {
-        "id": [f"{step.prefix}{n}" for n in range(first, end)],
+        "id": pa.array([f"{step.prefix}{n}" for n in range(first, end)], pa.string()),
         "start": pa.array(np.cumsum(counts, dtype=np.int64) - counts, pa.int64()),
         "count": pa.array(counts, pa.int32()),
         "tokens": pa.array([t.tobytes() for t in tokens], pa.binary()),

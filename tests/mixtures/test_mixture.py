@@ -20,6 +20,7 @@ from gristmill.store import Store
 from mixtures.packing import METHODS
 from mixtures.plan import Plan, open_plan
 from mixtures.step import Mixture
+from pipelines.plan import plan_recipe
 from tests.mixtures.make_tokens import put_tokens
 from tests.run_step import InProcess, run_step
 
@@ -279,6 +280,11 @@ def test_repetition_is_told_or_refused(store: Store) -> None:
         ({"budget": "many"}, "budget is 'many'"),
         ({"stages": [{"at": 0, "weights": "natural"}], "weights": "uniform"}, "leave `weights`"),
         ({"stages": [{"at": 0.5, "weigths": "natural"}]}, r"stages.0: unknown key 'weigths'; did"),
+        ({"stages": [{"at": 0.5}]}, r"stages.0: key 'weights' is missing"),
+        ({"stages": [{"at": 0.5, "weights": "uniform", "ramp": 0.6}]}, r"stages.0.ramp is 0.6"),
+        ({"stages": [{"at": 0.999, "weights": "uniform"}]}, r"stages.0 at 0.999 is shorter"),
+        ({"sources": {"": "tokens/web"}}, "a source has no name"),
+        ({"sources": {"web": "tokens/web.tokenizer"}}, "holds no tokens; make some with"),
         ({"sources": {"injected": "tokens/web"}, "inject": {"from": "tokens/facts", "at": 0}},
          "a source is named 'injected'"),
         ({"inject": {"from": "tokens/facts", "where": "id = 'x'", "at": 0}}, "chooses no token"),
@@ -291,6 +297,41 @@ def test_repetition_is_told_or_refused(store: Store) -> None:
 def test_what_cannot_be_mixed(store: Store, options: dict[str, Any], message: str) -> None:
     with pytest.raises((GristmillError, TaskError), match=message):
         build(store, **options)
+
+
+def test_what_a_row_cannot_hold_is_in_the_ledger(store: Store) -> None:
+    sizes = [len(text) for text in texts(store, "tokens/code")]
+    found = {}
+    for method in METHODS:
+        plan = build(store, pack=method, sources={"code": "tokens/code"}, max_epochs=500,
+                     shape={"seq": 100, "batch": 1}, budget=100 * len(sizes))  # fmt: skip
+        (found[method],) = rows(store, ".token_ledger")
+        assert len(plan) == len(sizes)
+    assert found["one_per_row"]["dropped"] == sum(max(0, size - 100) for size in sizes)
+    assert found["whole"]["dropped"] > 0 and found["whole"]["split"] == 0
+    for method in ("best_fit", "concat", "greedy"):
+        assert found[method]["dropped"] == 0 and found[method]["split"] > 0
+    assert found["concat"]["padding"] < found["greedy"]["padding"]
+
+
+def test_notes_of_many_sources_are_few(store: Store) -> None:
+    by_id = {"web": {"from": "tokens/web", "by": "id", "where": "score < 30"}}
+    build(store, sources=by_id, budget=96000, shape={"seq": 64, "batch": 5}, max_epochs=1000)
+    told = [note for note in notes(store) if "epoch" in note or "is seen" in note]
+    assert len(told) == 5
+    assert any(note.endswith("more of these: see mix/p.report") for note in notes(store))
+
+
+def test_injected_rows_are_no_drift(store: Store) -> None:
+    build(store, sources={"web": "tokens/web"}, inject={"from": "tokens/facts", "every": 200})
+    assert not notes(store)
+
+
+def test_a_missing_version_is_told_before_anything_runs(store: Store, tmp_path: Path) -> None:
+    entry = {"name": "m", "use": "mixture", "sources": {"web": "tokens/web@ffff"}, "budget": 9999}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump({"steps": [entry]}))
+    with pytest.raises(RecipeError, match=r"reads 'tokens/web@ffff': .*'ffff' is not there"):
+        plan_recipe(tmp_path / "r.yaml", store=store)
 
 
 def test_two_tokenizers_are_named(store: Store) -> None:

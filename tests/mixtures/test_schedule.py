@@ -24,7 +24,7 @@ from mixtures.schedule import (
 
 
 def stages(*entries: dict[str, Any]) -> list[StageSpec]:
-    return [StageSpec.model_validate(entry) for entry in entries]
+    return [StageSpec.model_validate({"at": 0, "weights": "natural", **e}) for e in entries]
 
 
 def shape(seq: int = 8, batch: int = 4, at: float = 0) -> ShapeSpec:
