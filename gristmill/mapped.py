@@ -284,11 +284,13 @@ def open_tokens(dataset: Dataset) -> Tokens:
 
 def _token_type(dataset: Dataset) -> type[np.uint16] | type[np.uint32]:
     """uint16 or uint32, by the first row that has tokens."""
-    for batch in dataset.scan(["count", "tokens"], 1024):
-        counts = batch["count"].to_numpy()
-        if counts.any():
-            row = int(np.flatnonzero(counts)[0])
-            return np.uint16 if len(batch["tokens"][row].as_py()) == 2 * counts[row] else np.uint32
+    for path in dataset.files:
+        with pq.ParquetFile(path, memory_map=True) as file:  # else it reads all of a row group
+            for batch in file.iter_batches(1024, columns=["count", "tokens"], use_threads=False):
+                for count, tokens in zip(batch["count"], batch["tokens"], strict=True):
+                    if count.as_py():
+                        wide = len(tokens.as_py()) != 2 * count.as_py()
+                        return np.uint32 if wide else np.uint16
     return np.uint16
 
 

@@ -83,12 +83,15 @@ class Plan:
 
     def segment_of(self, position: int) -> Segment:
         """The segment that a position lies in."""
-        return self.segments[int(self.spec.segments_at(self._positions([position]))[0])]
+        if not 0 <= position < len(self):
+            raise IndexError(f"row {position} of a plan of {len(self):,} rows")
+        return self.segments[int(np.searchsorted(self.spec.ends, position, "right"))]
 
     def __getitem__(self, position: SupportsIndex) -> Item:
         """One row: int64[seq] arrays, its source's number, its position. Fast in sequence."""
         index = position.__index__()
-        self._positions([index])
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of a plan of {len(self):,} rows")
         return single(self._ahead.take(index))
 
     def __getitems__(self, positions: Sequence[int]) -> list[Item]:
