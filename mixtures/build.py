@@ -19,7 +19,7 @@ from gristmill.step import Phase, StepRun, Task
 from gristmill.store import Dataset
 from mixtures import inject, schedule, tasks
 from mixtures.checks import epoch_notes, least_epochs, one_tokenizer, shared_notes
-from mixtures.fill import Filling, entry_documents, fill_injected, fill_source
+from mixtures.fill import Filling, entry_documents, fill_injected, fill_sources
 from mixtures.order import SCATTERED, WARNING
 from mixtures.plan_json import plan_json
 from mixtures.report import drift_notes, missing_notes, report_table
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 MOST_NOTES = 5  # of one kind
+TASK_TOKENS = 1 << 28  # small sources share a task and a shard
 
 
 class Mixing:
@@ -131,18 +132,26 @@ class Mixing:
         step = self.step
         common = {"method": step.pack, "window": step.window, "seed": step.seed}
         made = []
-        for n in range(len(self.sources)):
-            shape = [(s.counts[n], s.span.seq) for s in self.segments]
-            args = {"store": self.store, "filling": self._filling(n), "segments": shape, **common}
-            size = sum(rows * seq for rows, seq in shape)
-            made.append(Task(f"source-{n:05d}", fill_source, args, max(1, size)))
+        shapes = [
+            [(s.counts[n], s.span.seq) for s in self.segments] for n in range(len(self.sources))
+        ]
+        sizes = [sum(rows * seq for rows, seq in shape) for shape in shapes]
+        for part in grouped(sizes, TASK_TOKENS):
+            args = {
+                "store": self.store,
+                "fillings": [self._filling(n) for n in part],
+                "segments": [shapes[n] for n in part],
+                **common,
+            }
+            size = sum(sizes[n] for n in part)
+            made.append(Task(f"source-{part[0]:05d}", fill_sources, args, max(1, size)))
         if step.inject:
             made.append(self._fill_injected())
         return Phase("fill", made, unit="tokens")
 
     def conclude(self) -> Phase:
         """Epochs as they came, then plan, report and ledger."""
-        records = [record.value for record in self.run.records("fill")]
+        records = [one for task in self.run.records("fill") for one in task.value["sources"]]
         ledgers = [record["ledger"] for record in records]
         epochs = [
             sum(e["kept"] + e["split"] + e["dropped"] for e in ledger) / source.tokens
@@ -268,3 +277,14 @@ class Mixing:
             segments=self.segments,
             injected=inject.positions_of(self.insertions) if self.step.inject else None,
         )
+
+
+def grouped(sizes: Sequence[int], limit: int) -> list[range]:
+    """Neighbours together until they reach the limit."""
+    found, first, total = [], 0, 0
+    for n, size in enumerate(sizes):
+        total += size
+        if total >= limit or n == len(sizes) - 1:
+            found.append(range(first, n + 1))
+            first, total = n + 1, 0
+    return found

@@ -2,8 +2,8 @@
 
 In: a source, its documents in order, rows and row length of each segment. Out: the mixture's packed
 rows and pieces, and the source's entries of the token ledger. Shown by: `gristmill run` of a recipe
-with `use: mixture`. Limit: a source is one task, because each window goes on with what the one
-before left open.
+with `use: mixture`. Limit: a source is filled by one task, because each window goes on with what
+the one before left open.
 """
 
 from __future__ import annotations
@@ -86,7 +86,19 @@ class Writer:
         return some if masks is None else some + int(count_zeros(masks, offset + 1, length - 1))
 
 
-def fill_source(
+def fill_sources(
+    ctx: TaskContext,
+    store: str,
+    fillings: Sequence[Filling],
+    segments: Sequence[Sequence[tuple[int, int]]],
+    **how: Any,
+) -> dict[str, Any]:
+    """Rows of sources that follow each other; `segments`: (rows, row length) of each, for each."""
+    pairs = zip(fillings, segments, strict=True)
+    return {"sources": [_fill_source(ctx, store, *pair, **how) for pair in pairs]}
+
+
+def _fill_source(
     ctx: TaskContext,
     store: str,
     filling: Filling,
@@ -95,7 +107,6 @@ def fill_source(
     window: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Rows of one source: `segments` is (rows, row length) of each."""
     tokens = open_tokens(Store(store)[filling.ref])
     rows = load(filling.selection, filling.first, filling.documents)
     feed = Feed(tokens, rows, filling.documents, seed, filling.name, filling.shuffle)
@@ -187,7 +198,7 @@ def fill_injected(
             first, row = first + count, row + count
         ctx.advance(insertion.rows * insertion.seq)
     check_entries(filling.name, entries, sum(entry.drawn for entry in entries), total)
-    return _record(writer, entries)
+    return {"sources": [_record(writer, entries)]}
 
 
 def entry_documents(selection: Path | None, first: int, count: int) -> I64:

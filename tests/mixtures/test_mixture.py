@@ -247,6 +247,20 @@ def test_the_same_recipe_gives_the_same_versions_in_any_order_of_keys(
     assert one == other
 
 
+def test_sources_in_tasks_of_their_own_give_the_same_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {"t": {"from": "tokens/web", "by": "topic"}, "code": "tokens/code"}
+    together = build(store, sources=sources)
+    assert len(store["mix/p"].files) == 1
+    expected = [together[i]["input_ids"].tolist() for i in range(len(together))]
+    monkeypatch.setattr("mixtures.build.TASK_TOKENS", 1)
+    build(store, sources=sources, name="mix/apart")
+    apart = open_plan(store, "mix/apart")
+    assert len(store["mix/apart"].files) == 4
+    assert [apart[i]["input_ids"].tolist() for i in range(len(apart))] == expected
+
+
 def test_shared_documents_are_told(store: Store) -> None:
     build(store, sources={"a": "tokens/web", "b": {"from": "tokens/web", "where": "score > 50"}})
     assert any(note.startswith("sources 'a' and 'b' share") for note in notes(store))
