@@ -28,6 +28,7 @@ CLAIMS = (
     "queries",
     "tokenizing",
     "packing",
+    "plan",
     "law_fit",
 )
 

@@ -101,6 +101,21 @@ def test_trainer_gives_the_plans_rows(
         assert torch.equal(found, torch.from_numpy(wanted[name]))
 
 
+@pytest.mark.parametrize("world, accumulation", [(1, 4), (2, 2), (4, 2), (8, 1)])
+def test_accelerates_ranks_share_out_every_step(plan: Plan, world: int, accumulation: int) -> None:
+    """The batches that accelerate deals to ranks, step by step, are the rows of the steps."""
+    from accelerate.data_loader import BatchSamplerShard
+    from torch.utils.data import BatchSampler, SequentialSampler
+
+    micro: Any = plan.micro_batches(world * accumulation)
+    batches = BatchSampler(SequentialSampler(micro), 1, drop_last=False)
+    ranks = [[i for (i,) in BatchSamplerShard(batches, world, rank)] for rank in range(world)]
+    for step in range(0, micro.steps, 37):
+        part = slice(step * accumulation, (step + 1) * accumulation)
+        rows = [row for rank in ranks for i in rank[part] for row in micro[i]["row"].tolist()]
+        assert sorted(rows) == list(range(step * 8, step * 8 + 8))
+
+
 def test_trainer_resumes_to_the_same_weights(plan: Plan, tmp_path: Path) -> None:
     """Stopped after 6 of 12 steps, gone on with another split: each row is seen once."""
 
