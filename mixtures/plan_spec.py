@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,12 @@ from gristmill.errors import StoreError
 from mixtures.block import I64, U16, arrange, ranks, rows_of
 
 FORMAT = 1
+
+
+@lru_cache(maxsize=32)  # a plan of a thousand segments keeps no thousand blocks
+def _ordered(block: tuple[int, ...]) -> tuple[U16, I64]:
+    order = arrange(block)
+    return order, ranks(order).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,22 +64,21 @@ class Segment:
         """Whole optimiser steps."""
         return self.rows // self.batch
 
+    @property
+    def order(self) -> tuple[U16, I64]:
+        """Source of each slot of the block, and how often it came before in the block."""
+        return _ordered(self._checked_block)
+
     @cached_property
-    def order(self) -> U16:
-        """Source of each slot of the block; StoreError if the block does not give `counts`."""
-        order = arrange(self.block)
-        found = rows_of(order, sum(self.dealt), len(self.block))
+    def _checked_block(self) -> tuple[int, ...]:
+        """The block, or StoreError if it does not give `counts`."""
+        found = rows_of(_ordered(self.block)[0], sum(self.dealt), len(self.block))
         for source in np.flatnonzero(found != np.array(self.dealt)).tolist():
             raise StoreError(
                 f"segment {self.number} of the plan gives source {source} {found[source]:,} rows "
                 f"by its block, {self.dealt[source]:,} by its counts; build the mixture again"
             )
-        return order
-
-    @cached_property
-    def ranks(self) -> I64:
-        """How often each slot's source came before in the block."""
-        return ranks(self.order).astype(np.int64)
+        return self.block
 
     @cached_property
     def slots(self) -> I64:
@@ -137,13 +142,13 @@ class Spec:
 
     def _locate(self, number: int, index: I64) -> tuple[I64, I64]:
         segment = self.segments[number]
-        order = segment.order
+        order, ranks = segment.order
         place = index - segment.start
         first, stop = segment.injected
         if first == stop:
             turn, slot = np.divmod(place, len(order))
             source = order[slot].astype(np.int64)
-            taken = turn * segment.slots[source] + segment.ranks[slot]
+            taken = turn * segment.slots[source] + ranks[slot]
             return source, self._bases[number][source] + taken
         before = np.searchsorted(self.positions[first:stop], index)
         asked = self.positions[first:stop][np.minimum(before, stop - first - 1)] == index
@@ -153,7 +158,7 @@ class Spec:
             turn, slot = np.divmod((place - before)[~asked], len(order))
             dealt = order[slot].astype(np.int64)
             source[~asked] = dealt
-            taken[~asked] = turn * segment.slots[dealt] + segment.ranks[slot]
+            taken[~asked] = turn * segment.slots[dealt] + ranks[slot]
         return source, self._bases[number][source] + taken
 
     def _sources(self, raw: Mapping[str, Any]) -> list[Source]:
