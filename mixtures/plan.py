@@ -12,6 +12,7 @@ same sequence: rank r of w takes positions r, r + w, …; so a run may go on wit
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsIndex
@@ -85,7 +86,7 @@ class Plan:
         """The segment that a position lies in."""
         if not 0 <= position < len(self):
             raise IndexError(f"row {position} of a plan of {len(self):,} rows")
-        return self.segments[int(np.searchsorted(self.spec.ends, position, "right"))]
+        return self.segments[bisect_right(self.spec.ends, position)]
 
     def __getitem__(self, position: SupportsIndex) -> Item:
         """One row: int64[seq] arrays, its source's number, its position. Fast in sequence."""
@@ -96,13 +97,12 @@ class Plan:
 
     def __getitems__(self, positions: Sequence[int]) -> list[Item]:
         """Rows of any positions at once, as DataLoader asks for them."""
-        asked = self._positions(positions)
-        numbers = self.spec.segments_at(asked)
-        if len(asked) and (numbers == numbers[0]).all():
-            if (np.diff(asked) == 1).all():
+        asked = self.spec.inside(positions)
+        if self.spec.segment_at(asked) >= 0:
+            if (asked[1:] - asked[:-1] == 1).all():
                 return Rows(self._ahead.take(int(asked[0]), len(asked)))
             return Rows(self.rows(asked))
-        lengths = np.array([segment.seq for segment in self.segments])[numbers]
+        lengths = np.array([segment.seq for segment in self.segments])[self.spec.segments_at(asked)]
         items: list[Item] = [{}] * len(asked)
         for length in np.unique(lengths).tolist():
             here = np.flatnonzero(lengths == length)
@@ -112,8 +112,10 @@ class Plan:
 
     def rows(self, positions: Sequence[int] | I64) -> Item:
         """Rows of one length as a batch: int64[n, seq] arrays; `source` and `row` are int64[n]."""
-        asked = self._positions(positions)
-        lengths = {self.segments[n].seq for n in np.unique(self.spec.segments_at(asked)).tolist()}
+        asked = self.spec.inside(positions)
+        number = self.spec.segment_at(asked)
+        several = [number] if number >= 0 else np.unique(self.spec.segments_at(asked)).tolist()
+        lengths = {self.segments[n].seq for n in several}
         if len(lengths) != 1:
             raise IndexError(
                 f"{len(asked)} positions of rows of {sorted(lengths)} tokens: a batch has one "
@@ -125,13 +127,13 @@ class Plan:
 
     def spans(self, positions: Sequence[int] | I64) -> tuple[I64, I64]:
         """Pieces a row int64[n], and the length of each piece int64[m], without their tokens."""
-        source, row = self.spec.locate(self._positions(positions))
+        source, row = self.spec.locate(self.spec.inside(positions))
         pieces = self._gather.pieces(row, source)
         return np.diff(pieces.first), pieces.length
 
     def where(self, position: int) -> Place:
         """Provenance of a row: source, epoch, row of the source, and its pieces of documents."""
-        source, row = self.spec.locate(self._positions([position]))
+        source, row = self.spec.locate(self.spec.inside([position]))
         number, pieces = int(source[0]), self._gather.pieces(row, source)
         of = self.spec.sources[number]
         spans = zip(
@@ -175,13 +177,6 @@ class Plan:
     def micro_batches(self, per_step: int) -> MicroBatches:
         """Batches shaped as the plan says: every optimiser step in `per_step` equal parts."""
         return MicroBatches(self, per_step)
-
-    def _positions(self, positions: Sequence[int] | I64) -> I64:
-        asked = np.asarray(positions, np.int64)
-        outside = (asked < 0) | (asked >= len(self))
-        if outside.any():
-            raise IndexError(f"row {asked[outside][0]} of a plan of {len(self):,} rows")
-        return asked
 
 
 def mixture_id(packed: str, pieces: str, plan: str) -> str:

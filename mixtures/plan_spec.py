@@ -22,13 +22,16 @@ order at its positions, and the block deals the other positions.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 
+import gristmill.text  # noqa: F401  # says where compiled kernels are kept
 from gristmill.errors import StoreError
 from mixtures.block import I64, U16, arrange, ranks, rows_of
 
@@ -117,12 +120,27 @@ class Spec:
         self.sources = self._sources(raw)
         self.segments = self._segments(raw)
         self._check()
-        self.ends = np.array([segment.stop for segment in self.segments], np.int64)
+        self.ends = [segment.stop for segment in self.segments]
         counts = np.array([s.counts for s in self.segments], np.int64)
         self._bases = np.array([s.first_row for s in self.sources]) + np.cumsum(counts, 0) - counts
 
     def __len__(self) -> int:
-        return int(self.ends[-1])
+        return self.ends[-1]
+
+    def inside(self, positions: Sequence[int] | I64) -> I64:
+        """Positions as an array; IndexError where one is none of the plan's."""
+        asked = np.asarray(positions, np.int64)
+        if asked.size and not 0 <= asked.min() <= asked.max() < len(self):
+            outside = asked[(asked < 0) | (asked >= len(self))]
+            raise IndexError(f"row {outside[0]} of a plan of {len(self):,} rows")
+        return asked
+
+    def segment_at(self, index: I64) -> int:
+        """Number of the segment that all positions lie in, -1 if there are several (or none)."""
+        if not index.size:
+            return -1
+        first = bisect_right(self.ends, int(index.min()))
+        return first if index.max() < self.ends[first] else -1
 
     def segments_at(self, index: I64) -> I64:
         """Number of the segment of each position."""
@@ -130,11 +148,11 @@ class Spec:
 
     def locate(self, index: I64) -> tuple[I64, I64]:
         """Positions [n] -> source of each, and its row in the mixture's packed rows."""
+        number = self.segment_at(index)
+        if number >= 0:
+            return self._locate(number, index)
         numbers = self.segments_at(index)
         source, row = np.empty_like(index), np.empty_like(index)
-        if len(numbers) and numbers[0] == numbers[-1] and (numbers == numbers[0]).all():
-            source[:], row[:] = self._locate(int(numbers[0]), index)
-            return source, row
         for number in np.unique(numbers).tolist():
             here = numbers == number
             source[here], row[here] = self._locate(number, index[here])
@@ -142,24 +160,11 @@ class Spec:
 
     def _locate(self, number: int, index: I64) -> tuple[I64, I64]:
         segment = self.segments[number]
-        order, ranks = segment.order
-        place = index - segment.start
-        first, stop = segment.injected
-        if first == stop:
-            turn, slot = np.divmod(place, len(order))
-            source = order[slot].astype(np.int64)
-            taken = turn * segment.slots[source] + ranks[slot]
-            return source, self._bases[number][source] + taken
-        before = np.searchsorted(self.positions[first:stop], index)
-        asked = self.positions[first:stop][np.minimum(before, stop - first - 1)] == index
-        source = np.full(len(index), self.injected, np.int64)
-        taken = before.astype(np.int64)
-        if not asked.all():
-            turn, slot = np.divmod((place - before)[~asked], len(order))
-            dealt = order[slot].astype(np.int64)
-            source[~asked] = dealt
-            taken[~asked] = turn * segment.slots[dealt] + ranks[slot]
-        return source, self._bases[number][source] + taken
+        injected = self.positions[slice(*segment.injected)]
+        source, row = np.empty((2, len(index)), np.int64)
+        given = (segment.start, *segment.order, segment.slots, self._bases[number])
+        _deal(index, *given, injected, self.injected, source, row)
+        return source, row
 
     def _sources(self, raw: Mapping[str, Any]) -> list[Source]:
         sources, row, piece = [], 0, 0
@@ -208,6 +213,21 @@ class Spec:
             raise StoreError(f"{self.ref}: injected positions must rise, inside the plan's rows")
         if self.attention not in ("document", "row"):
             raise StoreError(f"{self.ref}: attention {self.attention!r} is not document or row")
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _deal(index, start, order, ranks, slots, bases, injected, number, source, row):  # type: ignore[no-untyped-def]
+    """Source and packed row of positions of one segment; `injected` are rows of source `number`."""
+    for i in range(len(index)):
+        before = np.searchsorted(injected, index[i])
+        if before < len(injected) and injected[before] == index[i]:
+            source[i], taken = number, before
+        else:
+            place = index[i] - start - before
+            slot = place % len(order)
+            source[i] = order[slot]
+            taken = place // len(order) * slots[order[slot]] + ranks[slot]
+        row[i] = bases[source[i]] + taken
 
 
 def read_spec(text: str, ref: str) -> Spec:
