@@ -2,13 +2,13 @@
 
 In: a source's documents. Out: a file of their row numbers, in the order of a walk from neighbour
 to neighbour. Shown by: `order: in_context` of a mixture, with `pack: concat` or `greedy`.
-Limit: likeness is that of shared tokens and token pairs, not of meaning; near-duplicates, which a
-walk puts side by side, should be gone before (`use: minhash_dedup`).
+Limit: likeness is that of shared tokens, not of meaning; near-duplicates, which a walk puts side by
+side, should be gone before (`use: minhash_dedup`).
 
-A document's sketch is 256 signs (SimHash): each of its distinct tokens and pairs votes, a rare one
-more. Documents are dealt to the nearest of some pivots, the pivots are walked, and within each
-stretch of BLOCK documents the walk goes to the nearest one that it has not seen. Integers all
-through, so every machine walks the same way.
+A document's sketch is 1,024 signs (SimHash): each of its distinct tokens votes, a rare one more.
+Documents are dealt to the nearest of some pivots, the pivots are walked, and within each stretch of
+BLOCK documents the walk goes to the nearest one that it has not seen. Integers all through, so
+every machine walks the same way.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from numba import njit
 from gristmill.mapped import Tokens
 from gristmill.rng import derive_seed, permutation
 from gristmill.text.simd import popcount
-from mixtures.memory import load
+from mixtures.memory import copy_tokens
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
-WORDS = 4  # uint64 of a sketch
+WORDS = 16  # uint64 of a sketch
 READ = 1024  # tokens of a document that are looked at
 TOKENS = 1 << 18  # tokens that have a count of their own; larger numbers share them
-PAIRS = 1 << 22  # hashed pairs of tokens
-SAMPLE = 1 << 15  # documents whose features are counted: how rare each is
+SAMPLE = 1 << 15  # documents in which tokens are counted: how rare each is
+MOST_VOTES = 4  # of a token in one document of 16, or of fewer
 BLOCK = 8192  # documents of one walk
 PER_PIVOT = 2048
 MAX_PIVOTS = 4096
@@ -74,26 +74,25 @@ def _documents(rows: I64 | None, first: int, end: int) -> I64:
 
 
 def _rarity(tokens: Tokens, rows: I64 | None, count: int, seed: int) -> npt.NDArray[np.int32]:
-    """Votes of each feature, int32[TOKENS + PAIRS]: log2 of documents to one that holds it.
+    """Votes of each token, int32[TOKENS]: log2 of documents to one that holds it.
 
     Counted over a sample. What half of all documents hold, or only one, links nobody: no vote.
-    What is rarer than one document in sqrt(n) has no more votes: it is mostly chance.
     """
-    found = np.zeros(TOKENS + PAIRS, np.int32)
+    found = np.zeros(TOKENS, np.int32)
     sample = min(count, SAMPLE)
     for first in range(0, sample, BATCH):
         places = np.arange(first, min(sample, first + BATCH))
         places = permutation(derive_seed(seed, "in_context", "sample"), count, places)
         documents = places if rows is None else np.asarray(rows[places])
-        _count(tokens.addresses(documents), tokens.take_counts(documents), tokens.dtype.itemsize,
-               found)  # fmt: skip
+        lengths = tokens.take_counts(documents)
+        _count(tokens.addresses(documents), lengths, tokens.dtype.itemsize, found)
     ratio = (sample + 1) // (found + 1)
     ratio[found < 2] = 1
-    votes = np.zeros(len(found), np.int32)
+    votes = np.zeros(TOKENS, np.int32)
     while (ratio > 1).any():
         votes += ratio > 1
         ratio >>= 1
-    return np.minimum(votes, sample.bit_length() // 2)
+    return np.minimum(votes, MOST_VOTES)
 
 
 def _pivots(sketches: U64, count: int, seed: int) -> U64:
@@ -112,54 +111,41 @@ def _mix(value):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _feature(before, token, pair):  # type: ignore[no-untyped-def]
-    """Place of a token in the counts, or of the pair that it makes with the one before."""
-    if pair == 0:
-        return np.int64(token & np.uint64(TOKENS - 1))
-    return np.int64(_mix((before << np.uint64(32)) | token) & np.uint64(PAIRS - 1)) + TOKENS
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
 def _count(addresses, lengths, width, found):  # type: ignore[no-untyped-def]
-    """Add the documents that hold each feature to found[TOKENS + PAIRS]."""
-    seen = np.full(len(found), -1, np.int32)
+    """Add the documents that hold each token to found[TOKENS]."""
+    seen, tokens = np.full(TOKENS, -1, np.int32), np.empty(READ, np.uint32)
     for d in range(len(addresses)):
-        before = np.uint64(0)
-        for i in range(min(lengths[d], READ)):
-            token = load(addresses[d], i, width)
-            for pair in range(2 if i else 1):
-                feature = _feature(before, token, pair)
-                if seen[feature] != d:
-                    seen[feature] = d
-                    found[feature] += 1
-            before = token
+        count = min(lengths[d], READ)
+        copy_tokens(addresses[d], count, width, tokens)
+        for i in range(count):
+            token = tokens[i] & np.uint32(TOKENS - 1)
+            if seen[token] != d:
+                seen[token] = d
+                found[token] += 1
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def _sketches(addresses, lengths, width, rarity):  # type: ignore[no-untyped-def]
     """SimHash of each document: uint64[n, WORDS]."""
-    n = len(addresses)
-    out = np.zeros((n, WORDS), np.uint64)
-    seen = np.full(len(rarity), -1, np.int32)
+    out = np.zeros((len(addresses), WORDS), np.uint64)
+    seen, tokens = np.full(TOKENS, -1, np.int32), np.empty(READ, np.uint32)
     votes = np.zeros(64 * WORDS, np.int32)
-    for d in range(n):
+    for d in range(len(addresses)):
         votes[:] = 0
-        before = np.uint64(0)
-        for i in range(min(lengths[d], READ)):
-            token = load(addresses[d], i, width)
-            for pair in range(2 if i else 1):
-                feature = _feature(before, token, pair)
-                weight = rarity[feature]
-                if seen[feature] == d or weight == 0:
-                    continue
-                seen[feature] = d
-                mixed = _mix(np.uint64(feature))
-                for w in range(WORDS):
-                    mixed = _mix(mixed)
-                    for b in range(64):
-                        bit = np.int32((mixed >> np.uint64(b)) & _ONE)
-                        votes[64 * w + b] += weight * (2 * bit - 1)
-            before = token
+        count = min(lengths[d], READ)
+        copy_tokens(addresses[d], count, width, tokens)
+        for i in range(count):
+            token = tokens[i] & np.uint32(TOKENS - 1)
+            weight = rarity[token]
+            if seen[token] == d or weight == 0:
+                continue
+            seen[token] = d
+            mixed = _mix(np.uint64(token))
+            for w in range(WORDS):
+                mixed = _mix(mixed)
+                for b in range(64):
+                    bit = np.int32((mixed >> np.uint64(b)) & _ONE)
+                    votes[64 * w + b] += weight * (2 * bit - 1)
         for w in range(WORDS):
             word = np.uint64(0)
             for b in range(64):

@@ -81,7 +81,31 @@ def test_planted_topics_come_out_adjacent(
     assert not (tmp_path / "scratch").exists()
     of = np.array(topics)[walked]
     # by chance 1 neighbour in 12 shares the topic; topics end, and blocks cut some
-    assert (of[1:] == of[:-1]).mean() > (0.9 if block == 8192 else 0.75)
+    assert (of[1:] == of[:-1]).mean() > (0.94 if block == 8192 else 0.8)
+
+
+def test_tokens_are_counted_once_a_document(tmp_path: Path) -> None:
+    texts, _ = planted(topics=3, per_topic=20, seed=5)
+    tokens = open_tokens(put_tokens(Store(tmp_path), "t", texts=(*texts, ())))
+    every = np.arange(61)
+    found = np.zeros(in_context.TOKENS, np.int32)
+    in_context._count(tokens.addresses(every), tokens.take_counts(every), 2, found)
+    expected = np.zeros_like(found)
+    for text in texts:
+        expected[sorted(set(text))] += 1
+    assert (found == expected).all()
+
+
+def test_a_sketch_is_the_sign_of_its_tokens_votes(tmp_path: Path) -> None:
+    tokens = open_tokens(put_tokens(Store(tmp_path), "t", texts=((5, 7, 5, 9), (9,), ())))
+    rarity = np.zeros(in_context.TOKENS, np.int32)
+    rarity[[5, 7]] = 3, 1  # 9 has no vote
+    addresses, lengths = tokens.addresses(np.arange(3)), tokens.take_counts(np.arange(3))
+    first, none, empty = in_context._sketches(addresses, lengths, 2, rarity)
+    rarity[:] = 0
+    rarity[5] = 1
+    assert (first == in_context._sketches(addresses[:1], lengths[:1], 2, rarity)[0]).all()
+    assert not none.any() and not empty.any()
 
 
 def test_a_walk_over_some_documents_gives_their_row_numbers(tmp_path: Path) -> None:
