@@ -66,7 +66,7 @@ def claim(size: str, rounds: int) -> Claim:
     """One core: our task and the library. Two cores: our step and the library's threads."""
     full = size == "full"
     encoder = tokenizer(8 if full else 0.5)
-    some = corpora.sample(corpora.web(), 12 if full else 0.5)
+    some = corpora.sample(corpora.web(), 8 if full else 0.5)
     many = corpora.web() if full else some
     library = "bench.sides.tokenizing:open_library"
     one = {"path": str(some), "tokenizer": str(encoder)}

@@ -2,6 +2,7 @@
 
 In: a JSONL corpus (its texts in memory for the library, a dataset of a store for the task) and a
 tokenizer.json. Out: counts of tokens. Shown by: `python -m bench.tokenizing`.
+Every run starts with an empty word cache, as a user's does.
 Limit: the library's side stops at its own objects; `ids: true` makes arrays of them as well, which
 is what a user then does. The task reads Parquet, digests what it writes, and writes it.
 """
@@ -38,7 +39,7 @@ def open_library(path: str, tokenizer: str, threads: int = 1, ids: bool = False)
             arrays += [np.array(encoding.ids, np.uint16) for encoding in batch]
         return {"documents": len(arrays), "tokens": sum(map(len, arrays))}
 
-    return Job(run=run, packages=["tokenizers"])
+    return Job(run=run, before=encoder.model._clear_cache, packages=["tokenizers"])
 
 
 def open_task(parquet: str, tokenizer: str) -> Job:
@@ -77,8 +78,8 @@ def open_task(parquet: str, tokenizer: str) -> Job:
         rows = made.value["sources"]["rows"]
         return {"documents": made.shards[""][0]["rows"], "tokens": sum(row[2] for _, row in rows)}
 
-    return Job(
-        run=run,
-        before=lambda: shutil.rmtree(info.staging, ignore_errors=True),
-        packages=["tokenizers", "pyarrow"],
-    )
+    def before() -> None:
+        shutil.rmtree(info.staging, ignore_errors=True)
+        state.loaded.tokenizer.model._clear_cache()
+
+    return Job(run=run, before=before, packages=["tokenizers", "pyarrow"])
