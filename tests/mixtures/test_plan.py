@@ -190,6 +190,41 @@ def test_tokens_beyond_the_vocabulary_are_an_error(tmp_path: Path) -> None:
         made.rows(range(10))
 
 
+@pytest.mark.parametrize(
+    "piece, message",
+    [
+        ((10**6, 0, 1), "document 1000000, which has fewer, or is not there"),
+        ((-1, 0, 1), "document -1"),
+        ((0, 0, 51), "tokens 0 to 51 of document 0"),
+        ((0, -1, 1), "tokens -1 to 0 of document 0"),
+        ((0, 2**31 - 1, 2**31 - 1), "of document 0"),
+    ],
+)
+def test_pieces_outside_their_documents_are_an_error_not_a_crash(
+    tmp_path: Path, piece: tuple[int, int, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mixtures.make_plan._row", lambda *_: [piece])
+    made = make_plan(tmp_path, sources=1)
+    with pytest.raises(StoreError, match=message):
+        made[0]
+
+
+def test_rows_longer_than_their_segment_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+
+    def longest(draw: Any, given: Any, seq: int) -> list[tuple[int, int, int]]:
+        counts.append(int(given.max()))
+        return [(int(given.argmax()), 0, counts[-1])]
+
+    monkeypatch.setattr("tests.mixtures.make_plan._row", longest)
+    made = make_plan(tmp_path, sources=1, segments=((4, 8, 2),))
+    assert counts[0] > 8
+    with pytest.raises(StoreError, match="longer than 8 tokens"):
+        made[0]
+
+
 def spec(**changes: Any) -> dict[str, Any]:
     segment = {"rows": 4, "seq": 8, "batch": 2, "block": [3, 1], "counts": [3, 1]}
     source = {"ref": "t@0123456789ab", "documents": 9, "tokens": 99, "pieces": 9}
