@@ -116,6 +116,23 @@ def test_accelerates_ranks_share_out_every_step(plan: Plan, world: int, accumula
         assert sorted(rows) == list(range(step * 8, step * 8 + 8))
 
 
+@pytest.mark.slow
+def test_two_ranks_of_a_trainer_share_out_every_step(plan: Plan, tmp_path: Path) -> None:
+    """Two processes over gloo, two micro-batches each a step: every step has its eight rows."""
+    steps, accumulation = 20, 2
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "tests.mixtures.train_rank"]
+    options = [str(plan._store.path), str(tmp_path), str(steps), str(accumulation)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, *options], check=True, env=environment, timeout=300)
+    ranks = [json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in range(2)]
+    assert [len(rank) for rank in ranks] == [steps * accumulation] * 2
+    for step in range(steps):
+        part = slice(step * accumulation, (step + 1) * accumulation)
+        rows = [row for rank in ranks for batch in rank[part] for row in batch]
+        assert sorted(rows) == list(range(step * 8, step * 8 + 8))
+
+
 def test_trainer_resumes_to_the_same_weights(plan: Plan, tmp_path: Path) -> None:
     """Stopped after 6 of 12 steps, gone on with another split: each row is seen once."""
 
