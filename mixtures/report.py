@@ -20,7 +20,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from gristmill.store import Store
+from gristmill.errors import StoreError
+from gristmill.store import Dataset, Store
 from mixtures.laws.repetition import effective_tokens
 from mixtures.resolve import Source
 from mixtures.schedule import Segment
@@ -144,10 +145,20 @@ def _controls(sources: Sequence[Source], budget: float) -> dict[str, list[float 
     return found
 
 
-def print_report(store: Store, name: str, console: Console) -> None:
+def report_rows(dataset: Dataset) -> list[dict[str, Any]]:
+    """Rows of a mixture's report; StoreError for other datasets."""
+    if dataset.manifest["kind"] != "packed":
+        raise StoreError(
+            f"{dataset.ref} holds rows of kind {dataset.manifest['kind']!r} and is no mixture; "
+            "`use: mixture` makes one"
+        )
+    rows: list[dict[str, Any]] = dataset.output(".report").to_table().to_pylist()
+    return rows
+
+
+def print_report(dataset: Dataset, console: Console) -> None:
     """The report as tables, one a stage."""
-    dataset = store[name]
-    rows = dataset.output(".report").to_table().to_pylist()
+    rows = report_rows(dataset)
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     for stage in stages if len(stages) > 2 else stages[:1]:
         here = [row for row in rows if row["stage"] == stage]
@@ -172,7 +183,7 @@ def print_report(store: Store, name: str, console: Console) -> None:
 
 def main() -> None:
     """Print the report of a mixture."""
-    print_report(Store(sys.argv[1]), sys.argv[2], Console(width=140))
+    print_report(Store(sys.argv[1])[sys.argv[2]], Console(width=140))
 
 
 if __name__ == "__main__":

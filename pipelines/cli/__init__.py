@@ -11,7 +11,7 @@ import os
 import sys
 
 from gristmill.errors import GristmillError
-from pipelines.cli import datasets, explain, export, keep, page, query, run, schema, stats
+from pipelines.cli import datasets, explain, export, keep, mixture, page, query, run, schema, stats
 from pipelines.cli.options import app
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "export",
     "keep",
     "main",
+    "mixture",
     "page",
     "query",
     "run",

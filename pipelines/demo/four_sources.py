@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     out.print(compared(store))
-    out.print(f"More: python -m mixtures.report {asked.dir / 'store'} mix/fitted", markup=False)
+    out.print(f"More: gristmill mixture mix/fitted --store {asked.dir / 'store'}", markup=False)
     return 0
 
 

@@ -45,9 +45,12 @@ def test_documents_become_a_plan_from_the_command_line(tmp_path: Path) -> None:
     plan = open_plan(Store(tmp_path / "store"), "mix/pretrain")
     assert len(plan) == 117 * 4
     assert [source.name for source in plan.spec.sources] == ["all/mill.jsonl", "all/sea.jsonl"]
-    printed = [sys.executable, "-m", "mixtures.report", str(tmp_path / "store"), "mix/pretrain"]
+    printed = [*CLI, "mixture", "mix/pretrain", "--store", str(tmp_path / "store")]
     shown = subprocess.run(printed, check=True, capture_output=True, text=True).stdout
     assert "all/mill.jsonl" in shown and "stage 1" in shown
+    other = [*printed[:-3], "docs/all", *printed[-2:]]
+    refused = subprocess.run(other, capture_output=True, text=True)
+    assert refused.returncode == 1 and "is no mixture" in refused.stderr
 
 
 def test_four_sources_by_each_heuristic_and_by_a_law(
