@@ -166,7 +166,7 @@ def _attempt(
         return None
     advance(task.size - reported)
     failed: dict[str, Any] | None = message[1]
-    return failed or {}
+    return {**failed, "task": task.id} if failed else {}
 
 
 def _died(task: Task, process: subprocess.Popen[bytes], record: str) -> dict[str, Any]:

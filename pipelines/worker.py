@@ -43,11 +43,14 @@ def receive(stream: IO[bytes]) -> Any:
 
 
 def _listen(stream: IO[bytes], inbox: queue.Queue[Any]) -> None:
-    try:
-        while True:
-            inbox.put(receive(stream))
-    except EOFError:
-        os._exit(0)  # the driver has gone: what is unpublished will be done again
+    while True:
+        try:
+            message = receive(stream)
+        except EOFError:
+            os._exit(0)  # the driver has gone: what is unpublished will be done again
+        except Exception as error:  # a task that cannot be unpickled here fails; the worker lives
+            message = error
+        inbox.put(message)
 
 
 def main() -> None:
@@ -68,7 +71,11 @@ def main() -> None:
     state: Any = None
     state_of: Any = None
     while True:
-        run, phase, setup, task = inbox.get()
+        asked = inbox.get()
+        if isinstance(asked, Exception):
+            send(answers, ("done", describe("", asked)))
+            continue
+        run, phase, setup, task = asked
         if (run.staging, phase) != state_of:
             state = None  # free the old engine before the new one is built
         failed: dict[str, Any] | None = None

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
 
 from gristmill.errors import GristmillError, StoreError, TaskError
+from gristmill.step import Phase, StepRun, Task
 from gristmill.store import Store
 from tests.run_step import run_step
 from tests.toy_steps import Doubled, Numbers
@@ -157,3 +160,18 @@ def test_a_task_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
 def test_the_schema_of_rows_survives(tmp_path: Path) -> None:
     run_step(numbers(), tmp_path)
     assert Store(tmp_path)["n"].schema.field("value").type == pa.int64()
+
+
+class Ghostly(Numbers):
+    """A step whose task lives in a module that no worker can import."""
+
+    def phases(self, run: StepRun) -> Iterator[Phase]:
+        ghost = ModuleType("ghost")
+        exec("def call(ctx):\n    return {}", ghost.__dict__)
+        sys.modules["ghost"] = ghost
+        yield Phase("haunt", [Task("0", ghost.call)])
+
+
+def test_a_task_that_no_worker_can_import_fails_and_does_not_hang(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="No module named 'ghost'"):
+        run_step(Ghostly(name="n", use="numbers"), tmp_path)
