@@ -24,7 +24,7 @@ from mixtures.order import SCATTERED, WARNING
 from mixtures.plan_json import plan_json
 from mixtures.report import drift_notes, missing_notes, report_table
 from mixtures.resolve import Found, Source, fitted_weights, found_sources, source_weights
-from mixtures.schedule import Segment
+from mixtures.segments import Segment, segments
 from mixtures.sources import SCATTERS, OrderSpec
 from mixtures.token_ledger import ledger_table
 from mixtures.tokenizers import load_tokenizer
@@ -107,7 +107,7 @@ class Mixing:
         if self.step.inject:
             injected = inject.rows_in_spans(self._insert(), self.spans)
             weights = [np.append(w, 0.0) for w in weights]
-        self.segments = schedule.segments(self.spans, weights, injected)
+        self.segments = segments(self.spans, weights, injected)
         epoch_notes(self._names(), self._least_epochs(), self.step.max_epochs)  # may refuse now
         self._note(missing_notes(self._names(), self.segments))
 

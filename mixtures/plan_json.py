@@ -15,7 +15,7 @@ import numpy as np
 from mixtures.inject import I64, rows_in_spans
 from mixtures.plan_spec import FORMAT
 from mixtures.resolve import Source
-from mixtures.schedule import Segment
+from mixtures.segments import Segment
 
 
 def plan_json(

@@ -24,7 +24,7 @@ from gristmill.errors import StoreError
 from gristmill.store import Dataset, Store
 from mixtures.laws.repetition import effective_tokens
 from mixtures.resolve import Source
-from mixtures.schedule import Segment
+from mixtures.segments import Segment
 from mixtures.weights import controls
 
 WHOLE = -1

@@ -1,7 +1,7 @@
-"""Schedules: from positions in tokens to segments of constant weights, row length and batch.
+"""Schedules: from positions in tokens to spans of constant weights, row length and batch.
 
 In: a budget, stages (weights that begin at a position) and shapes (row length and batch that do).
-Out: spans of whole optimiser steps, then segments with the rows that each source gives.
+Out: spans of whole optimiser steps, which mixtures.segments deals to the sources.
 Shown by: `python -m mixtures.schedule 2M '[{at: 0.9, weights: uniform, ramp: 0.05}]'`.
 Limit: a ramp is a staircase of at most RAMP_STEPS steps, none shorter than an optimiser step.
 
@@ -19,19 +19,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gristmill.errors import RecipeError, explain, nearest
-from mixtures.block import arrange, quantise, rows_of, slots_for
 
 RAMP_STEPS = 16
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(r"([\d_]*\.?\d+(?:e[+-]?\d+)?)\s*([kmbt]?)", re.IGNORECASE)
 Position = int | float | str
 Weights = str | dict[str, Any]  # what mixtures.sources.chosen reads
-I64 = npt.NDArray[np.int64]
 
 
 class StageSpec(BaseModel):
@@ -69,16 +65,6 @@ class Span:
     @property
     def tokens(self) -> int:
         return self.rows * self.seq
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A span with its weights: slots of each source in a block, and rows of each source."""
-
-    span: Span
-    weights: tuple[float, ...]  # requested, before they became whole slots
-    block: tuple[int, ...]
-    counts: tuple[int, ...]  # those of the injected source among them
 
 
 def amount(value: Position, key: str) -> float:
@@ -219,34 +205,6 @@ def _check_all_there(
             raise RecipeError(
                 f"shape.{n} at {shape.at!r} is shorter than one of its optimiser steps ({steps[n]})"
             )
-
-
-def span_weights(span: Span, stages: Sequence[npt.NDArray[np.float64]]) -> tuple[float, ...]:
-    """The requested weights of a span: its stage's, or on their way there."""
-    weights = stages[span.stage]
-    if span.ramp < 1:
-        weights = span.ramp * weights + (1 - span.ramp) * stages[span.stage - 1]
-    return tuple(weights.tolist())
-
-
-def segments(
-    found: Sequence[Span], stages: Sequence[npt.NDArray[np.float64]], injected: Sequence[int] = ()
-) -> list[Segment]:
-    """Blocks and rows of each span; `injected`: rows of each span that stand outside the blocks.
-
-    What a short span's whole rows could not give a source, the next spans make up for.
-    """
-    made, owed = [], np.zeros(len(stages[0]))
-    for n, span in enumerate(found):
-        weights = span_weights(span, stages)
-        rows = span.rows - (injected[n] if injected else 0)
-        due = np.array(weights) * rows
-        wanted = np.where(due > 0, np.maximum(due + owed, 0), 0)
-        block = quantise(wanted if wanted.any() else weights, slots_for(rows))
-        counts = rows_of(arrange(block), rows, len(block))
-        owed += due - counts
-        made.append(Segment(span, weights, tuple(block.tolist()), tuple(counts.tolist())))
-    return made
 
 
 def parsed(model: type[BaseModel], value: Any, where: str) -> Any:
