@@ -13,6 +13,8 @@ import tempfile
 from hashlib import blake2b
 from pathlib import Path
 
+ROOMS = ("gristmill", "curation", "mixtures", "synth", "train")
+
 
 def _point_numba_at_our_cache() -> None:
     """Set NUMBA_CACHE_DIR, also for child processes; must run before a kernel is declared."""
@@ -20,10 +22,11 @@ def _point_numba_at_our_cache() -> None:
         return
     here = Path(__file__).parent
     digest = blake2b(digest_size=6)
-    for path in sorted(here.glob("*.py")):
-        source = path.read_bytes()
-        if b"njit" in source or b"intrinsic" in source:
-            digest.update(path.name.encode() + b"\0" + source)
+    for room in ROOMS:  # kernels of a stage call those of others of its files, and these here
+        for path in sorted((here.parents[1] / room).rglob("*.py")):
+            source = path.read_bytes()
+            if b"njit" in source or b"intrinsic" in source:
+                digest.update(f"{room}/{path.name}\0".encode() + source)
     name = f"kernels-{digest.hexdigest()}"
     user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     for cache in (here / "__pycache__" / name, user / "gristmill" / name):
