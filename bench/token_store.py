@@ -28,10 +28,10 @@ from gristmill.shards import ShardWriter
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Store
 from gristmill.task import RunInfo, execute
-from mixtures.block import arrange, quantise, rows_of, slots_for
+from mixtures.blend.step import Mixture
 from mixtures.export.run import export
-from mixtures.step import Mixture
-from mixtures.tokenizers import SCHEMA, settle, table_of
+from mixtures.plan.block import arrange, quantise, rows_of, slots_for
+from mixtures.tokens.tokenizers import SCHEMA, settle, table_of
 from pipelines.run import run_step
 
 SHARES = {"web": 4, "novels": 3, "news": 2, "maths": 1}

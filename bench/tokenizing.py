@@ -20,7 +20,7 @@ TARGET = 0.9  # of the library's rate
 
 def tokenizer(megabytes: float, vocabulary: int = 32_000) -> Path:
     """A tokenizer.json trained on a sample of the pages."""
-    from mixtures.train_tokenizer import TrainTokenizer, train
+    from mixtures.tokens.train_tokenizer import TrainTokenizer, train
 
     path, temporary, there = corpora.fresh_path(f"bpe-{vocabulary}-{megabytes:g}mb.json")
     if there:

@@ -12,9 +12,9 @@ from typing import Any
 
 from gristmill.store import Dataset
 from gristmill.token_counts import token_counts
+from mixtures.blend.schedule import budget_tokens
 from mixtures.laws.repetition import effective_tokens
-from mixtures.schedule import budget_tokens
-from mixtures.weights import MAX_EPOCHS
+from mixtures.weights.heuristics import MAX_EPOCHS
 
 
 def at_budget(

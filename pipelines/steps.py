@@ -19,11 +19,11 @@ STEPS = {
     "exact_dedup": "curation.exact_dedup:ExactDedup",
     "minhash_dedup": "curation.minhash.step:MinhashDedup",
     "decontaminate": "curation.decontam.step:Decontaminate",
-    "train_tokenizer": "mixtures.train_tokenizer:TrainTokenizer",
-    "tokenize": "mixtures.tokenize:Tokenize",
-    "mixture": "mixtures.step:Mixture",
-    "mixture_swarm": "mixtures.swarm:MixtureSwarm",
-    "mixture_fit": "mixtures.fit:MixtureFit",
+    "train_tokenizer": "mixtures.tokens.train_tokenizer:TrainTokenizer",
+    "tokenize": "mixtures.tokens.tokenize:Tokenize",
+    "mixture": "mixtures.blend.step:Mixture",
+    "mixture_swarm": "mixtures.weights.swarm:MixtureSwarm",
+    "mixture_fit": "mixtures.weights.fit:MixtureFit",
     "import": "pipelines.import_step:Import",
 }
 GROUP = "gristmill.steps"

@@ -39,8 +39,8 @@ def open_plan_batches(path: str, batch: int, way: str, millions: int) -> Job:
     import torch
     from torch.utils.data import DataLoader
 
-    from mixtures.adapters import collate
     from mixtures.plan import open_plan
+    from mixtures.plan.adapters import collate
 
     torch.set_num_threads(1)
     plan = open_plan(path, "mix")

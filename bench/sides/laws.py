@@ -14,7 +14,7 @@ import numpy as np
 from bench.worker import Job
 from mixtures.laws.fitting import spearman
 from mixtures.laws.loglinear import fit_loglinear, held_out, straight_line
-from mixtures.solver import epoch_caps, project, solve_mixture
+from mixtures.weights.solver import epoch_caps, project, solve_mixture
 from tests.mixtures.planted import TOKENS, planted_runs
 
 TEST = 256

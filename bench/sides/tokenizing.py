@@ -47,8 +47,8 @@ def open_task(parquet: str, tokenizer: str) -> Job:
     from gristmill.progress import Progress
     from gristmill.store import Store
     from gristmill.task import RunInfo, execute, published
-    from mixtures.encode import open_encoder
-    from mixtures.tokenize import Tokenize, _tokenize, settled
+    from mixtures.tokens.encode import open_encoder
+    from mixtures.tokens.tokenize import Tokenize, _tokenize, settled
     from pipelines.run import run_recipe
 
     place = scratch("tokenize-")

@@ -24,7 +24,7 @@ from mixtures.export.files import Format, Job, Part
 from mixtures.export.folder import folder, write_about
 from mixtures.export.sequences import Sequences
 from mixtures.export.source import Source, source_of
-from mixtures.tokenizers import LoadedTokenizer, load_tokenizer, save_files
+from mixtures.tokens.tokenizers import LoadedTokenizer, load_tokenizer, save_files
 
 FORMAT_VERSION = 1
 FORMATS: dict[str, Format] = {

@@ -21,8 +21,8 @@ import pyarrow as pa
 from gristmill.errors import StoreError
 from gristmill.mapped import open_tokens
 from gristmill.store import Dataset
-from mixtures.gather import IGNORED
 from mixtures.plan import Plan
+from mixtures.plan.gather import IGNORED
 
 I64 = npt.NDArray[np.int64]
 Tokens = npt.NDArray[Any]  # uint16 or uint32, little-endian

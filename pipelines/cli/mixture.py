@@ -24,7 +24,7 @@ def mixture(
     """
     from rich.console import Console
 
-    from mixtures.report import print_report, report_rows
+    from mixtures.blend.report import print_report, report_rows
 
     dataset = open_store(store)[name]
     if format is Format.table:

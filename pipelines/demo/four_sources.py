@@ -30,8 +30,8 @@ from rich.table import Table
 
 from gristmill import GristmillError, Store, run
 from gristmill.mapped import Tokens, open_tokens
-from mixtures.report import WHOLE
-from mixtures.tokenizers import load_tokenizer
+from mixtures.blend.report import WHOLE
+from mixtures.tokens.tokenizers import load_tokenizer
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SOURCES = ("web", "novels", "news", "maths")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gristmill.store import Dataset
-from mixtures.fit_report import TEST_FOLD
+from mixtures.weights.fit_report import TEST_FOLD
 from pipelines.pages.common import build_of, origin, recipe, summary
 from pipelines.pages.html import Html, note, percent, section, table, tag
 from pipelines.pages.svg.bars import bars

@@ -12,8 +12,8 @@ from itertools import accumulate
 from typing import Any
 
 from gristmill.store import Dataset
+from mixtures.blend.report import CONTROLS, WHOLE
 from mixtures.laws.repetition import REFUSE_EPOCHS, WARN_EPOCHS
-from mixtures.report import CONTROLS, WHOLE
 from pipelines.pages.common import build_of, origin, recipe, summary
 from pipelines.pages.html import (
     Html,

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from mixtures.adapters import collate
 from mixtures.plan import open_plan
+from mixtures.plan.adapters import collate
 
 
 def digest(row: Iterable[Any]) -> str:

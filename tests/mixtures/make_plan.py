@@ -13,8 +13,8 @@ import pyarrow as pa
 from gristmill.schema import PACKED, PIECES
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Store
-from mixtures.block import arrange, quantise, rows_of, slots_for
 from mixtures.plan import Plan, open_plan
+from mixtures.plan.block import arrange, quantise, rows_of, slots_for
 from tests.gristmill.test_mapped import MakeTokens
 from tests.run_step import InProcess, run_step
 

@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Dataset, Store
-from mixtures.tokenizers import SCHEMA, settle, table_of
+from mixtures.tokens.tokenizers import SCHEMA, settle, table_of
 from tests.run_step import InProcess, run_step
 
 VOCABULARY = 1000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixtures.laws.loglinear import LogLinearLaw
-from mixtures.swarm import design
+from mixtures.weights.swarm import design
 
 # a corpus with a few large and many small domains, as the Pile is
 TOKENS = np.array([110, 40, 36, 35, 30, 25, 22, 20, 14, 12, 8, 7, 6, 4, 3, 2, 1.0]) * 1e9

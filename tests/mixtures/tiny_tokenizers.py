@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from gristmill.store import Dataset, Store
-from mixtures.tokenizers import CONFIG, MAIN, settle, table_of
+from mixtures.tokens.tokenizers import CONFIG, MAIN, settle, table_of
 from tests.make_store import put
 
 WORDS = ["the miller grinds rye and wheat", "flour goes out weighed", "Grain number 12, 345."]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
-from mixtures.adapters import TRAINER, collate
 from mixtures.plan import open_plan
+from mixtures.plan.adapters import TRAINER, collate
 
 
 class Noting(Trainer):

@@ -11,7 +11,8 @@ import pyarrow as pa
 from gristmill.ids import text_digests
 from gristmill.schema import PACKED
 from gristmill.store import Dataset, Store
-from mixtures import fit_report, report, token_ledger
+from mixtures.blend import report, token_ledger
+from mixtures.weights import fit_report
 from tests.make_store import documents, ledger, put
 
 HOSTILE = '<script>alert("x")</script> & <img src=http://evil.example/x onerror=alert(1)>\x1b[2J'

@@ -1,0 +1,1 @@
+"""`use: mixture`: sources, weights and a schedule into packed rows."""
