@@ -18,7 +18,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """Not installed for CI: it takes root and 400 MB; test_pages reads the same pages."""
+    """CI installs one where it can; test_pages reads the same pages without."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
