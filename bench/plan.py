@@ -80,13 +80,11 @@ def opening(rounds: int) -> tuple[Measurement, list[Row]]:
     rows = [_most("a plan of 10^9 rows, opened and resumed", seen.seconds, "s", 1.0, detail)]
     others = [one["slowest_other_s"] for one in found]
     rows.append(_most("the slowest of 19 more random rows", others, "s", 1.0, ""))
-    base, first = (max(one[name] for one in found) for name in ("imports_mb", "first_mb"))
-    memory = (
-        f"without pages of files; with those of libraries and shards {first:.0f} MB after the "
-        f"first row, {base:.0f} of them after the imports"
-    )
-    own = [one["own_mb"] for one in found]
-    rows.append(_most("a plan of 10^9 rows, memory of its process", own, "MB", 200, memory))
+    first = [one["first_mb"] for one in found]
+    base = max(one["imports_mb"] for one in found)
+    own = max(one["own_mb"] for one in found)
+    memory = f"after the first row; {base:.0f} MB after the imports; without files' pages {own:.0f}"
+    rows.append(_most("a plan of 10^9 rows, memory of its process", first, "MB", 200, memory))
     return seen, rows
 
 
