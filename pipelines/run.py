@@ -92,7 +92,12 @@ def _run_steps(
             for later in chosen[place:]:
                 check_ahead(later, store, planned)
             checked = True
-        made |= run_step(step, store, executor, progress, inputs, recipe, limit)
+        try:
+            made |= run_step(step, store, executor, progress, inputs, recipe, limit)
+        except GristmillError as error:
+            if step.name in str(error):
+                raise
+            raise type(error)(f"step {step.name!r}: {error}") from error
     return made
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gristmill.errors import RecipeError
+from gristmill.ids import short
 from gristmill.mapped import open_tokens
 from gristmill.step import Phase, StepRun, Task
 from gristmill.store import Dataset
@@ -131,6 +132,7 @@ class Mixing:
         """Rows of every source, the injected one last."""
         step = self.step
         common = {"method": step.pack, "window": step.window, "seed": step.seed}
+        common |= {"mixture": short(self.run.fingerprint)}
         made = []
         shapes = [
             [(s.counts[n], s.span.seq) for s in self.segments] for n in range(len(self.sources))
@@ -253,6 +255,7 @@ class Mixing:
             "insertions": self.insertions,
             "ends": np.cumsum([span.rows for span in self.spans]).tolist(),
             "seqs": [span.seq for span in self.spans],
+            "mixture": short(self.run.fingerprint),
         }
         size = sum(insertion.rows * insertion.seq for insertion in self.insertions)
         return Task(f"source-{n:05d}", fill_injected, args, max(1, size))

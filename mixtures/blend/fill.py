@@ -50,11 +50,17 @@ class Filling:
 
 
 class Writer:
-    """Rows and pieces of one source, with the running number of its pieces."""
+    """Rows and pieces of one source, with the running number of its pieces.
 
-    def __init__(self, ctx: TaskContext, source: int, tokens: Tokens) -> None:
-        self._source, self._tokens = source, tokens
-        self._packed_schema = stored(kind("packed").required, kind("packed").mapped)
+    Each row names its mixture, so that mixtures which differ in pieces, order or attention alone
+    are different versions.
+    """
+
+    def __init__(self, ctx: TaskContext, source: int, tokens: Tokens, mixture: str) -> None:
+        self._source, self._tokens, self._mixture = source, tokens, mixture
+        self._packed_schema = stored(
+            kind("packed").required.append(pa.field("mixture", pa.string())), kind("packed").mapped
+        )
         self._pieces_schema = stored(kind("pieces").required, kind("pieces").mapped)
         self._packed = ctx.writer("", self._packed_schema)
         self._pieces = ctx.writer(PIECES, self._pieces_schema)
@@ -68,7 +74,7 @@ class Writer:
         rows = len(pieces)
         first = np.cumsum(pieces, dtype=np.int64) - pieces + self.pieces
         constant = [np.full(rows, number, np.int32) for number in (segment, self._source)]
-        columns = [*constant, epoch, first, pieces, filled]
+        columns = [*constant, epoch, first, pieces, filled, pa.repeat(self._mixture, rows)]
         self._packed.write(pa.Table.from_arrays(list(map(pa.array, columns)),
                                                 schema=self._packed_schema))  # fmt: skip
         columns = [document, offset, length]
@@ -103,6 +109,7 @@ def _fill_source(
     store: str,
     filling: Filling,
     segments: Sequence[tuple[int, int]],
+    mixture: str,
     method: str,
     window: int,
     seed: int,
@@ -111,7 +118,7 @@ def _fill_source(
     rows = load(filling.selection, filling.first, filling.documents)
     feed = Feed(tokens, rows, filling.documents, seed, filling.name, filling.shuffle)
     packer = Packer(method, feed, filling.documents, feed.seed, window)
-    writer = Writer(ctx, filling.number, tokens)
+    writer = Writer(ctx, filling.number, tokens, mixture)
     entries: list[Entry] = []
     before = packer.account()
     try:
@@ -157,6 +164,7 @@ def fill_injected(
     insertions: Sequence[Insertion],
     ends: Sequence[int],
     seqs: Sequence[int],
+    mixture: str,
 ) -> dict[str, Any]:
     """Rows of the injected dataset, insertion after insertion.
 
@@ -164,7 +172,7 @@ def fill_injected(
     ends, seqs: where each segment ends, in rows, and its row length.
     """
     tokens = open_tokens(Store(store)[filling.ref])
-    writer = Writer(ctx, filling.number, tokens)
+    writer = Writer(ctx, filling.number, tokens, mixture)
     entries = [Entry(0, seq, *(0,) * 8) for seq in seqs]
     total = 0
     for insertion in insertions:

@@ -91,6 +91,11 @@ def budget_tokens(value: Position) -> int:
 def position(value: Position, budget: int, key: str) -> int:
     """A position in tokens: below 1 a part of the budget, else a count."""
     found = amount(value, key)
+    if isinstance(value, float) and 1 <= value < 1000:
+        raise RecipeError(
+            f"{key} is {value!r}: a part of the budget is below 1; a number of tokens is written "
+            f"without a point, {value:.0f}"
+        )
     tokens = round(found * budget) if found < 1 else round(found)
     if tokens >= budget:
         raise RecipeError(

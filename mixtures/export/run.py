@@ -73,6 +73,11 @@ def export(
                 "--to jsonl writes rows as they are, a file for each shard: leave "
                 "--what and --file-size out"
             )
+        if dataset.manifest["kind"] == "packed":
+            raise GristmillError(
+                f"{dataset.ref}: rows of a mixture are places in token datasets, which JSONL "
+                "would write as numbers; use --to olmo, megatron, datatrove or mds"
+            )
         write: _Write = partial(jsonl.write, dataset)
     else:
         source, format = source_of(dataset, what), FORMATS[to]

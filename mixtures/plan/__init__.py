@@ -1,5 +1,5 @@
 """The plan of a mixture: rows of tokens, each a pure function of (mixture, position)."""
 
-from mixtures.plan.rows import Place, Plan, mixture_id, open_plan
+from mixtures.plan.rows import Place, Plan, open_plan
 
-__all__ = ["Place", "Plan", "mixture_id", "open_plan"]
+__all__ = ["Place", "Plan", "open_plan"]

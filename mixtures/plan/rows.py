@@ -11,6 +11,7 @@ same sequence: rank r of w takes positions r, r + w, …; so a run may go on wit
 
 from __future__ import annotations
 
+import operator
 import sys
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -19,15 +20,14 @@ from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
-from gristmill.errors import StoreError, nearest
-from gristmill.ids import digest, short
+from gristmill.errors import StoreError
 from gristmill.store import Dataset, Store
 from mixtures.plan.block import I64
 from mixtures.plan.gather import Gatherer
 from mixtures.plan.spec import Segment, Spec, read_spec
 from mixtures.plan.views import ARRAYS, Ahead, Item, MicroBatches, Rank, Rows, single
 
-__all__ = ["ARRAYS", "Place", "Plan", "mixture_id", "open_plan"]
+__all__ = ["ARRAYS", "Place", "Plan", "open_plan"]
 
 
 class Place(NamedTuple):
@@ -41,16 +41,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    """What a mixture's step wrote, and the id of the three together."""
+    """What a mixture's step wrote together. The version of the rows is the mixture's."""
 
     packed: Dataset
     pieces: Dataset
     plan: Dataset
-    id: str
-
-    @property
-    def ref(self) -> str:
-        return f"{self.packed.name}@{self.id}"
 
 
 class Plan:
@@ -74,13 +69,18 @@ class Plan:
 
     @property
     def mixture(self) -> str:
-        """`name@id`: what states name; `open_plan` takes it too."""
-        return self._outputs.ref
+        """`name@version`: what states name, and every command and `open_plan` take."""
+        return self._outputs.packed.ref
 
     @property
     def segments(self) -> list[Segment]:
         """Stretches of rows of one length, in order."""
         return self.spec.segments
+
+    @property
+    def outputs(self) -> _Outputs:
+        """The rows, `.pieces` and `.plan` as datasets."""
+        return self._outputs
 
     def segment_of(self, position: int) -> Segment:
         """The segment that a position lies in."""
@@ -90,7 +90,7 @@ class Plan:
 
     def __getitem__(self, position: SupportsIndex) -> Item:
         """One row: int64[seq] arrays, its source's number, its position. Fast in sequence."""
-        index = position.__index__()
+        index = operator.index(position)
         if not 0 <= index < len(self):
             raise IndexError(f"row {index} of a plan of {len(self):,} rows")
         return single(self._ahead.take(index))
@@ -179,13 +179,8 @@ class Plan:
         return MicroBatches(self, per_step)
 
 
-def mixture_id(packed: str, pieces: str, plan: str) -> str:
-    """12 hex digits that name a plan, of the versions of the outputs that make it."""
-    return short(digest({"packed": packed, "pieces": pieces, "plan": plan}))
-
-
 def open_plan(store: Store | str, ref: str) -> Plan:
-    """The plan of `mix/pretrain` (its latest), `mix/pretrain@version`, or of a state's mixture."""
+    """The plan of `mix/pretrain` (its latest), of `mix/pretrain@version`, or of a tag."""
     place = store if isinstance(store, Store) else Store(store)
     outputs = _outputs(place, ref)
     text = next(outputs.plan.scan(["spec"]))["spec"][0].as_py()
@@ -193,34 +188,16 @@ def open_plan(store: Store | str, ref: str) -> Plan:
 
 
 def _outputs(store: Store, ref: str) -> _Outputs:
-    """A mixture's outputs by a version of its rows, a tag, or its id."""
-    name, _, wanted = ref.partition("@")
-    known = {found.id: found for record in store.builds(name) if (found := _of(store, record))}
-    if len(wanted) >= 4:
-        matches = [mixture for mixture in known if mixture.startswith(wanted)]
-        if len(matches) == 1:
-            return known[matches[0]]
-    if wanted and ref not in store and known:
-        raise StoreError(f"no mixture {ref!r} in {store.path}{nearest(wanted, known)}")
+    """A mixture's outputs by a version of its rows, or a tag."""
     dataset = store[ref]
-    for found in reversed(known.values()):  # the newest build of this version
-        if found.packed.version == dataset.version:
-            return found
-    raise StoreError(
-        f"{dataset.ref} is not a mixture: it has no output '.plan'; "
-        "name the main output of a step with `use: mixture`"
-    )
-
-
-def _of(store: Store, record: dict[str, Any]) -> _Outputs | None:
-    """The outputs of a build record, if it is a mixture's."""
-    name, outputs = record["name"], record["outputs"]
-    if not {name, f"{name}.pieces", f"{name}.plan"} <= set(outputs):
-        return None
-    packed, pieces, plan = (
-        Dataset(store, name + suffix, outputs[name + suffix]) for suffix in ("", ".pieces", ".plan")
-    )
-    return _Outputs(packed, pieces, plan, mixture_id(packed.version, pieces.version, plan.version))
+    made = dataset.build()["outputs"]
+    names = [dataset.name, f"{dataset.name}.pieces", f"{dataset.name}.plan"]
+    if not set(names) <= set(made):
+        raise StoreError(
+            f"{dataset.ref} is not a mixture: it has no output '.plan'; "
+            "name the main output of a step with `use: mixture`"
+        )
+    return _Outputs(*(Dataset(store, name, made[name]) for name in names))
 
 
 def main() -> None:

@@ -49,6 +49,7 @@ def why(
 
     place = existing_store(store)
     stories = stories_of(place, name, key, limit)
+    _show_in_mixture(place, name, stories)
     texts = [_text(place, name, story) if with_text else "" for story in stories]
     if format is Format.json:
         more = [{"text": told} if with_text else {} for told in texts]
@@ -67,6 +68,27 @@ def why(
             _tell(story.as_dict(), signals)
             if with_text:
                 print(clean(told) + "\n")
+
+
+def _show_in_mixture(store: Store, name: str, stories: list[Story]) -> None:
+    """Say of each record where a mixture shows it; other datasets are left alone."""
+    dataset = store[name]
+    if dataset.manifest["kind"] != "packed":
+        return
+    from mixtures.plan.seen import seen
+
+    found = seen(store, name, [story.id for story in stories])
+    for story in stories:
+        if entries := found[story.id]:
+            told = (
+                f"{e.source}, epoch {e.epoch}: {e.tokens:,} tokens in {e.rows} rows"
+                for e in entries
+            )
+            story.outcome = f"in {dataset.ref}: {'; '.join(told)}"
+        elif not any(event.state == "dropped" for event in story.events):
+            story.outcome = (
+                f"in no row of {dataset.ref}: its budget ended before, or it was too long"
+            )
 
 
 def _text(store: Store, name: str, story: Story) -> str:

@@ -42,11 +42,13 @@ class MakePlan(Step):
     def phases(self, run: StepRun) -> Iterator[Phase]:
         counts = [run.inputs[ref].to_table(["count"])["count"].to_numpy() for ref in self.tokens]
         refs = [run.inputs[ref].ref for ref in self.tokens]
-        args = {"step": self, "refs": refs, "counts": counts}
+        args = {"step": self, "refs": refs, "counts": counts, "mixture": run.fingerprint[:12]}
         yield Phase("make", [Task("0", _make, args)])
 
 
-def _make(ctx: TaskContext, step: MakePlan, refs: list[str], counts: list[Any]) -> dict[str, Any]:
+def _make(
+    ctx: TaskContext, step: MakePlan, refs: list[str], counts: list[Any], mixture: str
+) -> dict[str, Any]:
     draw, k = np.random.default_rng(step.seed), len(refs)
     segments, start = [], 0
     for rows, seq, batch in step.segments:
@@ -86,7 +88,7 @@ def _make(ctx: TaskContext, step: MakePlan, refs: list[str], counts: list[Any]) 
         "segments": segments,
         "injected": {"source": k - 1 if step.injected else None, "positions": list(step.injected)},
     }
-    _write(ctx, "", PACKED, packed)
+    _write(ctx, "", PACKED, packed, mixture)
     _write(ctx, ".pieces", PIECES, pieces)
     ctx.writer(".plan", pa.schema([("spec", pa.string())])).write(
         pa.table({"spec": [json.dumps(spec)]})
@@ -106,11 +108,16 @@ def _row(draw: np.random.Generator, counts: Any, seq: int) -> list[tuple[int, in
     return found
 
 
-def _write(ctx: TaskContext, suffix: str, fields: dict[str, Any], rows: list[Any]) -> None:
+def _write(
+    ctx: TaskContext, suffix: str, fields: dict[str, Any], rows: list[Any], mixture: str = ""
+) -> None:
     schema = pa.schema(list(fields.items()))
     columns = np.array(rows, np.int64).reshape(len(rows), len(fields)).T
     arrays = [pa.array(c).cast(t) for c, t in zip(columns, fields.values(), strict=True)]
-    writer, table = ctx.writer(suffix, schema), pa.table(arrays, schema=schema)
+    table = pa.table(arrays, schema=schema)
+    if mixture:
+        table = table.append_column("mixture", pa.repeat(mixture, len(rows)))
+    writer = ctx.writer(suffix, table.schema)
     for first in range(0, len(rows), 40):
         writer.write(table.slice(first, 40))
 

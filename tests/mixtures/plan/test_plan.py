@@ -158,15 +158,18 @@ def test_a_plan_travels_by_name(plan: Plan) -> None:
         assert plain(pickle.loads(sent)[4]) == plain(thing[4])  # type: ignore[index]
 
 
-def test_each_mixture_is_opened_by_its_id(tmp_path: Path) -> None:
-    """Two mixtures may have one version of packed rows, and differ in pieces."""
-    plans = [make_plan(tmp_path, seed=seed) for seed in (0, 1)]
-    assert plans[0].mixture != plans[1].mixture
+def test_each_mixture_is_a_version(tmp_path: Path) -> None:
+    """Also where the shapes of the rows are equal, and pieces, order or attention differ."""
+    different: list[dict[str, Any]] = [{}, {"seed": 1}, {"attention": "row"}, {"injected": (3,)}]
+    plans = [make_plan(tmp_path, **options) for options in different]
+    assert len({plan.mixture for plan in plans}) == len(plans)
     for made in plans:
-        assert open_plan(tmp_path.as_posix(), made.mixture).mixture == made.mixture
-    version = plans[1]._outputs.packed.ref
-    assert open_plan(Store(tmp_path), version).mixture == plans[1].mixture
-    assert open_plan(Store(tmp_path), "mix@latest").mixture == plans[1].mixture
+        opened = open_plan(tmp_path.as_posix(), made.mixture)
+        assert opened.spec.attention == made.spec.attention
+        assert [plain(row) for row in opened] == [plain(row) for row in made]
+    again = make_plan(tmp_path)  # built before: the plan is that one again
+    assert again.mixture == plans[0].mixture and again.spec.attention == "document"
+    assert open_plan(Store(tmp_path), "mix@latest").mixture == again.mixture
 
 
 def test_what_is_no_mixture_or_no_position_is_an_error(plan: Plan) -> None:
@@ -175,7 +178,7 @@ def test_what_is_no_mixture_or_no_position_is_an_error(plan: Plan) -> None:
         open_plan(store, "tokens/a")
     with pytest.raises(StoreError, match=r"no dataset 'nix'.*did you mean 'mix'"):
         open_plan(store, "nix")
-    with pytest.raises(StoreError, match="no mixture 'mix@ffffff"):
+    with pytest.raises(StoreError, match="'mix@ffffffffffff': version or tag"):
         open_plan(store, "mix@ffffffffffff")
     for position in (-1, 80):
         with pytest.raises(IndexError, match="of a plan of 80 rows"):
