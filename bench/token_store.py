@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,15 @@ from tokenizers.models import WordLevel
 
 from bench import corpora
 from bench.packing import lengths
-from gristmill.progress import Progress
 from gristmill.schema import PACKED, PIECES
 from gristmill.shards import ShardWriter
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Store
-from gristmill.task import RunInfo, execute
 from mixtures.blend.step import Mixture
 from mixtures.export.run import export
 from mixtures.plan.block import arrange, quantise, rows_of, slots_for
 from mixtures.tokens.tokenizers import SCHEMA, settle, table_of
-from pipelines.run import run_step
+from tests.run_step import InProcess, run_step
 
 SHARES = {"web": 4, "novels": 3, "news": 2, "maths": 1}
 VOCABULARY, SEQ, BATCH = 50_000, 2048, 8
@@ -81,26 +79,6 @@ def _random_tokens(ctx: TaskContext, path: str, part: tuple[int, int], seed: int
     return {}
 
 
-class Here:
-    """An executor without worker processes."""
-
-    workers = 1
-
-    def run(self, phase: Phase, info: RunInfo, advance: Callable[[int], None]) -> None:
-        state = phase.worker_setup() if phase.worker_setup is not None else None
-        for task in phase.tasks:
-            failed = execute(info, phase.name, task.id, task.call, task.args, state)
-            if failed is not None:
-                raise SystemExit(failed["traceback"])
-
-
-def build(step: Step, store: Store) -> None:
-    """Run one step."""
-    inputs = {ref: store[ref] for ref in step.inputs()}
-    with Progress(quiet=True) as progress:
-        run_step(step, store, Here(), progress, inputs, None, None)
-
-
 def token_store(tokens: int) -> Path:
     """A folder with `store`, `megatron`, `datatrove` and `datasets`, made once."""
     path, temporary, there = corpora.fresh_path(f"tokens-{tokens // 1_000_000}m")
@@ -110,7 +88,11 @@ def token_store(tokens: int) -> Path:
     store, first = Store(temporary / "store"), 0
     for number, (name, share) in enumerate(SHARES.items()):
         of = {"lengths": str(lengths(1000, tokens)), "part": (first, first + share)}
-        build(RandomTokens(name=f"tokens/{name}", use="random", seed=number, **of), store)  # type: ignore[arg-type]
+        run_step(
+            RandomTokens(name=f"tokens/{name}", use="random", seed=number, **of),
+            store,
+            executor=InProcess(),
+        )  # type: ignore[arg-type]
         first += share
     sources = {name: f"tokens/{name}" for name in SHARES}
     total = sum(
@@ -118,7 +100,11 @@ def token_store(tokens: int) -> Path:
     )
     shape = [{"seq": SEQ, "batch": BATCH}]
     mixture = {"sources": sources, "budget": int(total * 0.98), "shape": shape, "pack": "concat"}
-    build(Mixture.model_validate({"name": "mix", "use": "mixture", **mixture}), store)
+    run_step(
+        Mixture.model_validate({"name": "mix", "use": "mixture", **mixture}),
+        store,
+        executor=InProcess(),
+    )
     for name, ref in sources.items():
         export(store[ref], "megatron", temporary / "megatron" / name)
         export(store[ref], "datatrove", temporary / "datatrove" / name)
@@ -146,7 +132,7 @@ def huge_store() -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     store = Store(temporary)
     small = {"lengths": str(lengths(1000, 1_000_000)), "part": (0, 10), "seed": 0}
-    build(RandomTokens(name="tokens/web", use="random", **small), store)  # type: ignore[arg-type]
+    run_step(RandomTokens(name="tokens/web", use="random", **small), store, executor=InProcess())  # type: ignore[arg-type]
     counts = store["tokens/web"].to_table(["count"])["count"].to_numpy()
     links = HUGE_ROWS // LINKED_ROWS
     for name, kind, fields in (("mix", "packed", PACKED), ("mix.pieces", "pieces", PIECES)):

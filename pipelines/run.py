@@ -120,8 +120,7 @@ def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
 def promised(ref: str, planned: set[str]) -> bool:
     """Whether a step of the recipe makes the dataset: `NAME`, or an output `NAME.suffix` of it."""
     name = ref.partition("@")[0]
-    suffix = name.rpartition("/")[2].partition(".")[2]
-    return name in planned or bool(suffix and name[: -len(suffix) - 1] in planned)
+    return any(name == step or name.startswith(f"{step}.") for step in planned)
 
 
 def resolve_inputs(

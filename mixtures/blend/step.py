@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from gristmill.errors import RecipeError, nearest
 from gristmill.step import Output, Phase, Step, StepRun
@@ -24,6 +24,8 @@ from mixtures.blend.schedule import Position, ShapeSpec, Span, StageSpec, Weight
 from mixtures.blend.sources import SCATTERS, Chosen, Order, SourceSpec, chosen, order, source_specs
 from mixtures.packing import METHODS
 from mixtures.packing.packer import WINDOW
+
+LISTS: dict[str, type[BaseModel]] = {"stages": StageSpec, "shape": ShapeSpec, "inject": InjectSpec}
 
 
 class Mixture(Step):
@@ -49,20 +51,11 @@ class Mixture(Step):
     def _sources(cls, value: Any) -> Any:
         return source_specs(value)
 
-    @field_validator("stages", mode="before")
+    @field_validator(*LISTS, mode="before")
     @classmethod
-    def _stages(cls, value: Any) -> Any:
-        return schedule.parsed_list(StageSpec, value, "stages")
-
-    @field_validator("shape", mode="before")
-    @classmethod
-    def _shape(cls, value: Any) -> Any:
-        return schedule.parsed_list(ShapeSpec, value, "shape")
-
-    @field_validator("inject", mode="before")
-    @classmethod
-    def _inject(cls, value: Any) -> Any:
-        return schedule.parsed_list(InjectSpec, value, "inject")
+    def _list(cls, value: Any, field: ValidationInfo) -> Any:
+        assert field.field_name is not None
+        return schedule.parsed_list(LISTS[field.field_name], value, field.field_name)
 
     @field_validator("order", mode="before")
     @classmethod

@@ -52,7 +52,7 @@ class Plan:
     """Rows of tokens by position. Open one with `open_plan`."""
 
     def __init__(self, outputs: _Outputs, spec: Spec) -> None:
-        self._outputs, self.spec = outputs, spec
+        self.outputs, self.spec = outputs, spec
         self._store = outputs.packed.store
         self._gather = Gatherer(self._store, outputs.packed, outputs.pieces, spec)
         self._ahead = Ahead(self)
@@ -70,17 +70,12 @@ class Plan:
     @property
     def mixture(self) -> str:
         """`name@version`: what states name, and every command and `open_plan` take."""
-        return self._outputs.packed.ref
+        return self.outputs.packed.ref
 
     @property
     def segments(self) -> list[Segment]:
         """Stretches of rows of one length, in order."""
         return self.spec.segments
-
-    @property
-    def outputs(self) -> _Outputs:
-        """The rows, `.pieces` and `.plan` as datasets."""
-        return self._outputs
 
     def segment_of(self, position: int) -> Segment:
         """The segment that a position lies in."""

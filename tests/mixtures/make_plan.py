@@ -140,8 +140,8 @@ def make_plan(path: Path | str, sources: int = 3, mask: bool = False, **options:
 def expected(plan: Plan) -> list[dict[str, Any]]:
     """Every row of a plan, by plain Python from its Parquet files: slow, and by another way."""
     store, spec = plan._store, plan.spec
-    packed = plan._outputs.packed.to_table().to_pylist()
-    pieces = plan._outputs.pieces.to_table().to_pylist()
+    packed = plan.outputs.packed.to_table().to_pylist()
+    pieces = plan.outputs.pieces.to_table().to_pylist()
     texts = [store[source.ref].to_table().to_pylist() for source in spec.sources]
     waiting: dict[tuple[int, int], list[tuple[int, Any]]] = {}
     for row in packed:

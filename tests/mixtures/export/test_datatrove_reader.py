@@ -18,7 +18,7 @@ from datatrove.utils.dataset import DatatroveFolderDataset  # noqa: E402
 def test_windows_of_the_reader_are_the_rows(tmp_path: Path) -> None:
     plan = make_plan(tmp_path / "s", segments=((70, 32, 5),))
     out = tmp_path / "out"
-    said = export(plan._outputs.packed, "datatrove", out, file_bytes=1500)
+    said = export(plan.outputs.packed, "datatrove", out, file_bytes=1500)
     assert len(said["files"]) > 2
     read = DatatroveFolderDataset(str(out), seq_len=31, token_size=2, return_positions=True)
     assert len(read) == len(plan) == 70

@@ -100,7 +100,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 def dataset_of(plan: Plan) -> Dataset:
-    return plan._outputs.packed
+    return plan.outputs.packed
 
 
 @pytest.mark.parametrize("to", sorted(FORMATS))
