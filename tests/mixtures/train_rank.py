@@ -55,6 +55,9 @@ def main() -> None:
     trainer.rows = []
     trainer.train()
     (out / f"rows-{rank}.json").write_text(json.dumps(trainer.rows))
+    # A rank that ends while gloo's threads are up can abort on its way out.
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
