@@ -50,6 +50,7 @@ class PhaseProgress:
         self.done = self.rows = 0
         self.started = time.monotonic()
         self.told = False  # a line about it is printed: its end must be, too
+        self.state = ""  # what a task says of itself: PhaseProgress.say
         self._owner = owner
         self._bar = owner._open_bar(self)
 
@@ -58,6 +59,12 @@ class PhaseProgress:
         with self._owner._lock:
             self.done += units
             self.rows += rows
+            self._owner._show(self, self._bar)
+
+    def say(self, state: str) -> None:
+        """Show a task's own words beside the units, until it says others."""
+        with self._owner._lock:
+            self.state = state
             self._owner._show(self, self._bar)
 
     def note(self, text: str) -> None:
@@ -79,6 +86,7 @@ class PhaseProgress:
             parts.append(f"{clock((self.total - self.done) / speed)} left")
         if self.rows:
             parts.append(human(self.rows, "rows"))
+        parts += [self.state] if self.state else []
         return f"{self.title}: {', '.join(parts)}"
 
     def summary(self) -> str:

@@ -32,6 +32,7 @@ def _kind(name: str, fields: list[tuple[str, pa.DataType]], **options: object) -
     return Kind(name, pa.schema(fields), **options)  # type: ignore[arg-type]
 
 
+_IDS = pa.list_(pa.int32())
 _S, _I32, _I64 = pa.string(), pa.int32(), pa.int64()
 LOCATOR: list[tuple[str, pa.DataType]] = [
     ("file", _S),  # name under the glob's root
@@ -72,6 +73,16 @@ KINDS: dict[str, Kind] = {
         _kind("chat", [("id", _S), ("messages", pa.list_(MESSAGE))]),
         _kind("preference", [("id", _S), ("prompt", _S), ("chosen", _S), ("rejected", _S)]),
         _kind("prompt", [("id", _S), ("prompt", _S), ("answer", _S), ("verifier", _S)]),
+        # A teacher's most probable tokens at each place, best first, and their log-probabilities.
+        _kind(
+            "teacher",
+            [
+                ("id", _S),
+                ("input_ids", _IDS),
+                ("top_ids", pa.list_(_IDS)),
+                ("top_logprobs", pa.list_(pa.list_(pa.float32()))),
+            ],
+        ),
         # A document a row; `start` is the running sum of `count`. `loss_mask`, a byte a token, and
         # columns of the documents may follow.
         _kind(

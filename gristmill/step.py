@@ -64,6 +64,7 @@ class Phase:
     resources: Resources = Resources()
     worker_setup: Callable[[], Any] | None = None  # built once a worker: ctx.state
     unit: str = "B"
+    workers: int | None = None  # at most so many at once: a model that fills the machine
 
 
 @dataclass(slots=True)

@@ -69,6 +69,7 @@ class TaskContext:
     skip: frozenset[str] = frozenset()  # marks of records that crash a worker: leave them out
     careful: bool = False  # a worker died here with no record marked: take records one by one
     report: Report | None = None
+    tell: Callable[[str], None] | None = None
     _writers: dict[str, ShardWriter] = field(default_factory=dict)
 
     def writer(self, output: str, schema: pa.Schema) -> ShardWriter:
@@ -88,6 +89,11 @@ class TaskContext:
         """Progress in the units of `Task.size`."""
         if self.report is not None:
             self.report(units)
+
+    def say(self, state: str) -> None:
+        """What the progress line shows of this task beside its units: rates, failures by type."""
+        if self.tell is not None:
+            self.tell(state)
 
 
 def published(staging: Path, phase: str, task_id: str) -> TaskRecord | None:
@@ -139,6 +145,7 @@ def execute(
     args: Mapping[str, Any],
     state: Any = None,
     report: Report | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any] | None:
     """Run one task to its published directory. None, or the record of why it failed.
 
@@ -153,7 +160,7 @@ def execute(
     try:
         folder.mkdir(parents=True)
         skip, careful = _skipped(home, task_id)
-        ctx = TaskContext(run, phase, task_id, folder, state, skip, careful, report)
+        ctx = TaskContext(run, phase, task_id, folder, state, skip, careful, report, tell)
         value = dict(call(ctx, **args) or {})
         shards = {name: writer.close() for name, writer in ctx._writers.items()}
         (folder / "task.json").write_text(json.dumps({"value": value, "shards": shards}))

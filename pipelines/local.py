@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -30,13 +29,22 @@ from pipelines.worker import receive, send
 
 MAX_CRASHES = 20  # records laid aside in one task before it counts as failed
 MAX_UNMARKED = 3  # deaths of a worker with no record in hand, in one task of one run
-OnProgress = Callable[[int], None]
+
+
+class Shown(Protocol):
+    """Where a phase's progress is seen: gristmill.progress.PhaseProgress."""
+
+    def advance(self, units: int) -> None:
+        """So many units more are done; negative when a task starts again."""
+
+    def say(self, state: str) -> None:
+        """What a task says of itself."""
 
 
 class Executor(Protocol):
     """What the runner asks of any executor: local, Ray, Slurm."""
 
-    def run(self, phase: Phase, info: RunInfo, advance: OnProgress) -> None:
+    def run(self, phase: Phase, info: RunInfo, shown: Shown) -> None:
         """Return when every task of the phase has its record; raise TaskError otherwise."""
 
 
@@ -59,19 +67,19 @@ class LocalExecutor:
             process.wait()
         self._idle = []
 
-    def run(self, phase: Phase, info: RunInfo, advance: OnProgress) -> None:
+    def run(self, phase: Phase, info: RunInfo, shown: Shown) -> None:
         staging = Path(info.staging)
         todo = deque(t for t in phase.tasks if published(staging, phase.name, t.id) is None)
-        advance(sum(t.size for t in phase.tasks) - sum(t.size for t in todo))
+        shown.advance(sum(t.size for t in phase.tasks) - sum(t.size for t in todo))
         if sign_in(staging):
             todo.rotate(len(todo) // 2)  # meet in the middle instead of doing the same tasks
         stop = threading.Event()
         problems: list[dict[str, Any]] = []
         threads = [
             threading.Thread(
-                target=self._serve, args=(phase, info, todo, stop, problems, advance), daemon=True
+                target=self._serve, args=(phase, info, todo, stop, problems, shown), daemon=True
             )
-            for _ in range(min(self.workers, len(todo)))
+            for _ in range(min(phase.workers or self.workers, self.workers, len(todo)))
         ]
         for thread in threads:
             thread.start()
@@ -93,7 +101,7 @@ class LocalExecutor:
         todo: deque[Task],
         stop: threading.Event,
         problems: list[dict[str, Any]],
-        advance: OnProgress,
+        shown: Shown,
     ) -> None:
         """One worker's life in a phase: next task, until none is left or one has failed."""
         process = self._take()
@@ -103,7 +111,7 @@ class LocalExecutor:
             except IndexError:
                 break
             unmarked = 0
-            while (outcome := _attempt(process, phase, info, task, advance)) is None:
+            while (outcome := _attempt(process, phase, info, task, shown)) is None:
                 process.wait()
                 known = _note_crash(Path(info.staging), phase.name, task, process)
                 unmarked += not known[-1]
@@ -146,7 +154,7 @@ class LocalExecutor:
 
 
 def _attempt(
-    process: subprocess.Popen[bytes], phase: Phase, info: RunInfo, task: Task, advance: OnProgress
+    process: subprocess.Popen[bytes], phase: Phase, info: RunInfo, task: Task, shown: Shown
 ) -> dict[str, Any] | None:
     """Run a task in a worker: {} when it succeeded, its failure, or None when the worker died."""
     assert process.stdin is not None and process.stdout is not None
@@ -158,13 +166,15 @@ def _attempt(
             if message[0] == "progress":
                 units = min(message[1], task.size - reported)
                 reported += units
-                advance(units)
+                shown.advance(units)
+            elif message[0] == "state":
+                shown.say(message[1])
             else:
                 break
     except (EOFError, OSError):
-        advance(-reported)
+        shown.advance(-reported)
         return None
-    advance(task.size - reported)
+    shown.advance(task.size - reported)
     failed: dict[str, Any] | None = message[1]
     return {**failed, "task": task.id} if failed else {}
 

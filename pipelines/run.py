@@ -253,7 +253,7 @@ def _run_phases(
         write_note(run.staging, {**title, "phases": phases})
         total = sum(task.size for task in phase.tasks)
         bar = progress.phase(f"{step.name} · {phase.name}", total, phase.unit)
-        executor.run(phase, info, bar.advance)
+        executor.run(phase, info, bar)
         bar.finish()
         found = [published(run.staging, phase.name, task.id) for task in phase.tasks]
         run._records[phase.name] = [record for record in found if record is not None]

@@ -1,6 +1,7 @@
 """A worker process: takes pickled tasks on stdin, answers on stdout, dies with its driver.
 
-In: length-prefixed pickles ("task", …). Out: ("progress", n) and ("done", failure) likewise.
+In: length-prefixed pickles ("task", …). Out: ("progress", n), ("state", text)
+and ("done", failure) likewise.
 Shown by: `gristmill run` (it starts these). Limit: one task at a time; a native crash ends the
 process, and the driver lays it to the record in the crash marker.
 
@@ -94,6 +95,7 @@ def main() -> None:
                 task.args,
                 state,
                 report=lambda units: send(answers, ("progress", units)),
+                tell=lambda state: send(answers, ("state", state)),
             )
         except Exception as error:
             failed = describe(task.id, error)

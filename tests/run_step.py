@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gristmill.step import Phase, Step
 from gristmill.store import Store
 from gristmill.task import RunInfo, execute
 from pipelines import run
-from pipelines.local import LocalExecutor
+from pipelines.local import LocalExecutor, Shown
 
 RECIPES = Path(run.__file__).parent / "recipes"
 
@@ -24,7 +23,7 @@ class InProcess:
 
     workers = 1
 
-    def run(self, phase: Phase, info: RunInfo, advance: Callable[[int], None]) -> None:
+    def run(self, phase: Phase, info: RunInfo, shown: Shown) -> None:
         state = phase.worker_setup() if phase.worker_setup is not None else None
         for task in phase.tasks:
             failed = execute(info, phase.name, task.id, task.call, task.args, state)

@@ -1,0 +1,201 @@
+"""Ops: the primitives of a flow, as a user writes them under `do:`.
+
+In: the items of one row. Out: its items after the op; calls to models and sandboxes are yielded.
+Shown by: `gristmill run pipelines/recipes/synth/diverse_qa.yaml`.
+Limit: an op sees one row's items; what compares rows is `select: {top: …}` or a step of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from gristmill.errors import RecipeError, explain, nearest
+from gristmill.values import check_values
+from synth.calls import Answer, Call, Failure
+from synth.items import Item, Row
+
+Running = Generator[list[Call], list[Answer | Failure], list[Item]]
+
+
+class SynthOp(BaseModel):
+    """One primitive. Fields are what a user writes; `run` is a generator over one row's items.
+
+    A subclass without calls returns its items and never yields; see `plain`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    NAME: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_values(cls, given: Any) -> Any:
+        check_values(cls, given)
+        return given
+
+    @classmethod
+    def from_scalar(cls, value: Any) -> SynthOp:
+        """`- parse: text` instead of a mapping: the first field."""
+        fields = list(cls.model_fields)
+        if not fields:
+            raise RecipeError(f"op {cls.NAME!r} takes no value, got {value!r}")
+        return cls(**{cls.model_fields[fields[0]].alias or fields[0]: value})
+
+    def run(self, items: list[Item], row: Row) -> Running:
+        """Yield lists of calls, be sent their answers in order, return the items that go on."""
+        return self.plain(items, row)
+        yield
+
+    def plain(self, items: list[Item], row: Row) -> list[Item]:
+        """What an op without calls does."""
+        raise RecipeError(f"op {self.NAME!r} has neither run() nor plain()")
+
+    def fields(self) -> dict[str, pa.DataType]:
+        """Fields that it adds to items, and their types: what `emit` may keep as columns."""
+        return {}
+
+    def engines(self) -> list[str]:
+        """Names of the engines that it calls."""
+        return []
+
+    def inner(self) -> Sequence[SynthOp]:
+        """Ops inside it (a loop's body)."""
+        return ()
+
+    def files(self) -> list[str]:
+        """Files whose content changes the output: prompts, benchmarks, models."""
+        return []
+
+    def packages(self) -> list[str]:
+        """Distributions whose version changes the output."""
+        return []
+
+    def check(self) -> None:
+        """Raise for what the fields alone show to be wrong: a prompt that is not there."""
+
+
+_OPS: dict[str, type[SynthOp]] = {}
+FAMILIES = {"parse", "score", "select"}  # `- score: {maths: {…}}` names the op `score.maths`
+# Imported when first named: a recipe without a reward model loads none.
+_HOME = {
+    "prompt": "synth.prompt",
+    "sample": "synth.sample",
+    "score_tokens": "synth.score_tokens",
+    "loop": "synth.loop",
+    "emit": "synth.emit",
+    "draw": "synth.source.draw",
+    "chunk": "synth.source.chunk",
+    "explode": "synth.source.explode",
+    "parse.text": "synth.parse.text",
+    "parse.tag": "synth.parse.tag",
+    "parse.json": "synth.parse.json",
+    "parse.regex": "synth.parse.regex",
+    "parse.list": "synth.parse.list",
+    "parse.pairs": "synth.parse.pairs",
+    "parse.code": "synth.parse.code",
+    "score.maths": "synth.score.maths",
+    "score.tests": "synth.score.tests",
+    "score.schema": "synth.score.schema",
+    "score.regex": "synth.score.regex",
+    "score.length": "synth.score.length",
+    "score.language": "synth.score.language",
+    "score.fasttext": "synth.score.fasttext",
+    "score.judge": "synth.score.judge",
+    "score.pairwise": "synth.score.pairwise",
+    "score.reward": "synth.score.reward",
+    "score.logprob": "synth.score.logprob",
+    "score.near": "synth.score.near",
+    "score.contaminated": "synth.score.contaminated",
+    "score.verifier": "synth.score.verifier",
+    "select.pass": "synth.select.keep",
+    "select.best": "synth.select.best",
+    "select.pair": "synth.select.pair",
+    "select.resample": "synth.select.resample",
+    "select.top": "synth.select.top",
+}
+GROUP = "gristmill.synth_ops"  # entry points of third parties
+T = TypeVar("T", bound=type[SynthOp])
+
+
+def register_op(name: str) -> Callable[[T], T]:
+    """Class decorator: make an op known under the name that recipes use."""
+
+    def add(cls: T) -> T:
+        cls.NAME = name
+        _OPS[name] = cls
+        return cls
+
+    return add
+
+
+def op_names() -> list[str]:
+    """Every op: ours, those registered, and those that installed packages bring."""
+    return sorted({*_OPS, *_HOME, *(point.name for point in entry_points(group=GROUP))})
+
+
+def op_class(name: str) -> type[SynthOp]:
+    """The op of a name; RecipeError with the nearest name otherwise."""
+    if name not in _OPS and name in _HOME:
+        import_module(_HOME[name])
+    if name not in _OPS:
+        for point in entry_points(group=GROUP, name=name):
+            register_op(name)(point.load())
+    if name not in _OPS:
+        raise RecipeError(f"do has an unknown op {name!r}{nearest(name, op_names())}")
+    return _OPS[name]
+
+
+def parse_op(entry: Any) -> SynthOp:
+    """One entry of `do:`: `name`, `{name: scalar}` or `{name: {field: value}}`.
+
+    Of a family the inner name comes first: `parse: code`, `score: {length: {min: 3}}`.
+    """
+    if isinstance(entry, SynthOp):
+        return entry
+    if isinstance(entry, str):
+        entry = {entry: None}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise RecipeError(f"do has {entry!r:.80}; an op is `name` or `name: options`")
+    ((name, options),) = entry.items()
+    if name in FAMILIES:
+        if isinstance(options, str):
+            options = {options: None}
+        if not isinstance(options, dict) or len(options) != 1:
+            raise RecipeError(f"do has {entry!r:.80}; write `{name}: {{KIND: options}}`")
+        ((kind, options),) = options.items()
+        name = f"{name}.{kind}"
+    cls = op_class(str(name))
+    try:
+        if options is None:
+            return cls()
+        if isinstance(options, dict):
+            return cls.model_validate(options)
+        return cls.from_scalar(options)
+    except ValidationError as error:
+        raise RecipeError(f"op {name!r}: {explain(error, cls)}") from None
+    except RecipeError as error:
+        raise RecipeError(f"op {name!r}: {error}") from None
+
+
+def parse_ops(entries: Any, key: str = "do") -> tuple[SynthOp, ...]:
+    """A list of them."""
+    if not isinstance(entries, list | tuple):
+        raise RecipeError(f"{key} is {entries!r:.80}; it is a list of ops, e.g. `- prompt: faq`")
+    return tuple(parse_op(entry) for entry in entries)
+
+
+def dump_ops(ops: Sequence[SynthOp]) -> list[dict[str, Any]]:
+    """Their canonical form, for the fingerprint."""
+    return [{op.NAME: op.model_dump(mode="json", by_alias=True)} for op in ops]
+
+
+def every(ops: Sequence[SynthOp]) -> Iterator[SynthOp]:
+    """All ops, those inside loops too."""
+    for op in ops:
+        yield op
+        yield from every(op.inner())

@@ -1,0 +1,1 @@
+"""Parsers: a completion's text into named values, or a typed failure."""

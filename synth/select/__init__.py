@@ -1,0 +1,1 @@
+"""Selectors: which items of a row go on, and the global top share of all rows."""

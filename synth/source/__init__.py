@@ -1,0 +1,1 @@
+"""Sources: where a flow's rows come from, and how one row becomes several."""

@@ -1,0 +1,86 @@
+"""Chunk: one document into passages of bounded length, cut at paragraphs, then sentences.
+
+In: an item with `text`. Out: an item a passage: `text` is the passage, `document` the whole.
+Shown by: `gristmill run pipelines/recipes/synth/wrap.yaml`.
+Limit: length is counted in words (runs of non-space), not in tokens of a model.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+from pydantic import Field
+
+from synth.items import Item, Row
+from synth.ops import SynthOp, register_op
+
+_SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+")
+
+
+@register_op("chunk")
+class Chunk(SynthOp):
+    """Passages of at most `words` words; neighbours are joined while they fit."""
+
+    words: int = Field(300, ge=1)
+    min_words: int = Field(1, ge=0)  # shorter passages are filtered
+    of: str = "text"
+    keep: int | None = Field(
+        None, ge=1
+    )  # at most this many passages of a document, drawn at random
+
+    def fields(self) -> dict[str, pa.DataType]:
+        return {"document": pa.string(), "chunk": pa.int64()}
+
+    def plain(self, items: list[Item], row: Row) -> list[Item]:
+        found = []
+        for item in items:
+            whole = item.fields.get(self.of) or ""
+            passages = cut(whole, self.words)
+            numbers = list(range(len(passages)))
+            if self.keep is not None and len(numbers) > self.keep:
+                numbers = sorted(
+                    sorted(numbers, key=lambda n: row.seed_for("chunk", n))[: self.keep]
+                )
+            for number in numbers:
+                words = len(passages[number].split())
+                if words < self.min_words:
+                    row.filter("chunk", "chunk.min_words", words, self.min_words)
+                    continue
+                values = {self.of: passages[number], "document": whole, "chunk": number}
+                found.append(item.child(number, **values))
+            if not passages:
+                row.filter("chunk", "chunk.empty")
+        return found
+
+
+def cut(text: str, words: int) -> list[str]:
+    """Passages of at most `words` words; a longer sentence is cut within."""
+    passages: list[str] = []
+    held: list[str] = []
+    count = 0
+    for piece, glue in _pieces(text, words):
+        size = len(piece.split())
+        if held and count + size > words:
+            passages.append("".join(held).strip())
+            held, count = [], 0
+        held += [piece, glue]
+        count += size
+    if held:
+        passages.append("".join(held).strip())
+    return [passage for passage in passages if passage]
+
+
+def _pieces(text: str, words: int) -> list[tuple[str, str]]:
+    """Paragraphs, or where one is too long its sentences, or pieces of a sentence; with glue."""
+    found = []
+    for paragraph in filter(str.strip, text.split("\n")):
+        if len(paragraph.split()) <= words:
+            found.append((paragraph.strip(), "\n"))
+            continue
+        for sentence in _SENTENCE.split(paragraph.strip()):
+            parts = sentence.split()
+            for start in range(0, len(parts), words):
+                found.append((" ".join(parts[start : start + words]), " "))
+        found[-1] = (found[-1][0], "\n")
+    return found

@@ -1,0 +1,63 @@
+"""Templates: Jinja2, sandboxed and strict, compiled once a process.
+
+In: a template's text. Out: a function of a row's fields. Shown by: any prompt of synth/prompts/.
+Limit: a template cannot call methods that change its values, nor reach files or Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2.meta import find_undeclared_variables
+from jinja2.nodes import Template as Tree
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from gristmill.errors import RecipeError
+
+
+class RenderError(Exception):
+    """A template could not be rendered for one row; `reason` is of synth.calls.REASONS."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, cache_size=0
+    )
+
+
+class Template:
+    """One compiled template; `names` are the fields that it reads."""
+
+    def __init__(self, text: str, where: str) -> None:
+        try:
+            tree: Tree = _environment().parse(text)
+            self._render = _environment().from_string(tree).render
+        except TemplateSyntaxError as error:
+            raise RecipeError(
+                f"{where}: line {error.lineno} of the template is not valid Jinja: {error.message}"
+            ) from None
+        self.names = frozenset(find_undeclared_variables(tree))
+        self.text = text
+
+    def render(self, fields: Mapping[str, Any]) -> str:
+        """The text for one row; RenderError where a field is missing or an expression fails."""
+        try:
+            return self._render(fields)
+        except UndefinedError as error:
+            raise RenderError("missing", str(error)) from None
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise RenderError("template", f"{type(error).__name__}: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def template(text: str, where: str = "a template") -> Template:
+    """The compiled template of a text; `where` is named in errors."""
+    return Template(text, where)
