@@ -13,6 +13,9 @@ from typing import Any
 
 from gristmill.store import Dataset
 
+LOST = frozenset(
+    {"dropped", "filtered", "failed", "pending"}
+)  # states of rows that went no further
 Cell = tuple[str, str | None, str | None, int]  # state, op, reason, rows of a ledger
 
 
@@ -119,7 +122,7 @@ def funnel(dataset: Dataset) -> list[dict[str, Any]]:
         total = ledger.rows
         cells = sorted(_cells(ledger), key=lambda cell: (-cell[3], *map(str, cell[2::-1])))
         rows.append(_line(made.ref, "in", None, None, total, total))
-        kept = sum(count for state, _, _, count in cells if state != "dropped")
+        kept = sum(count for state, _, _, count in cells if state not in LOST)
         for state, op, reason, count in cells:
             if state != "kept":
                 rows.append(_line(made.ref, state, op, reason, count, total))

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gristmill.errors import StoreError
-from gristmill.lineage import Made, at, ledger_of, lineage
+from gristmill.lineage import LOST, Made, at, ledger_of, lineage
+from gristmill.parents import Written, written
 from gristmill.query import connect, literal, source
 from gristmill.store import Dataset, Store
 
@@ -34,7 +35,7 @@ class Event:
     step: str  # name@version
     use: str
     place: str | None  # file:offset of the record; records may share an id
-    state: str  # kept, dropped, edited, flagged
+    state: str  # kept, dropped, edited, flagged; filtered, failed, pending; written by a model
     op: str | None
     reason: str | None  # the first failing rule
     rules: list[dict[str, Any]]  # all of them: rule, value, threshold; found, allowed: of a choice
@@ -73,9 +74,16 @@ def why(store: Store, ref: str, key: str, limit: int = 20) -> list[Story]:
     steps = lineage(dataset)
     ledgers = [(made, found) for made in steps if (found := ledger_of(dataset, made))]
     ids = _matching(dataset, [ledger for _, ledger in ledgers], key, limit)
+    rows_written, ids = _with_parents(dataset, steps, ids)
     stories: dict[str, Story] = {}
     for made, ledger in ledgers:
         _tell(stories, made, ledger, ids)
+    for id_, grown in rows_written.items():
+        story = stories.setdefault(id_, Story(id_, None, None, None, None, None))
+        details = {"parents": grown.parents, "made": grown.made, **grown.columns}
+        story.events.insert(
+            0, Event(grown.step, grown.use, None, "written", None, None, [], details, {})
+        )
     for id_, row in _rows_by_id(dataset, ids).items():
         story = stories.setdefault(id_, Story(id_, row["url"], None, None, None, None))
         story.rows = row["rows"]
@@ -83,6 +91,20 @@ def why(store: Store, ref: str, key: str, limit: int = 20) -> list[Story]:
     for story in stories.values():
         story.outcome = _outcome(story, dataset)
     return list(stories.values())
+
+
+def _with_parents(
+    dataset: Dataset, steps: list[Made], ids: list[str]
+) -> tuple[dict[str, Written], list[str]]:
+    """What is known of the generated rows among `ids`, and the ids with those of all ancestors."""
+    found: dict[str, Written] = {}
+    new = ids
+    while new:
+        fresh = written(dataset, steps, new)
+        found |= fresh
+        new = [p for row in fresh.values() for p in row.parents if p not in ids]
+        ids = [*dict.fromkeys(new), *ids]  # ancestors are told first
+    return found, ids
 
 
 def _matching(dataset: Dataset, ledgers: list[Dataset], key: str, limit: int) -> list[str]:
@@ -96,16 +118,20 @@ def _matching(dataset: Dataset, ledgers: list[Dataset], key: str, limit: int) ->
         tries.append(f'file = {literal(file)} and "offset" = {int(offset)}')
     tries.append(f"contains(lower(url), {literal(key.lower())})")
     places = [(ledger, True) for ledger in ledgers]
-    if {"id", "url"} <= set(dataset.schema.names):
+    if "id" in dataset.schema.names:
         places.append((dataset, False))
+    has_url = "url" in dataset.schema.names
     connection = connect(dataset.store)
     for condition in tries:
         found: dict[str, None] = {}
         for place, located in places:
             if "offset" in condition and not located:
                 continue
+            table = source(place)
+            if not located and not has_url:
+                table = f"(select id, null::varchar as url from {table})"
             rows = connection.execute(
-                f"select id from {source(place)} where {condition} "
+                f"select id from {table} where {condition} "
                 f"group by id order by any_value(url) nulls last, id limit {int(limit)}"
             ).fetchall()
             found |= {str(row[0]): None for row in rows}
@@ -221,7 +247,10 @@ def _name_partners(stories: Iterable[Story], ledgers: list[Dataset]) -> None:
 def _outcome(story: Story, dataset: Dataset) -> str:
     if story.rows:
         return f"in {dataset.ref}" + (f" ({story.rows} rows)" if story.rows > 1 else "")
-    last = next((e for e in reversed(story.events) if e.state == "dropped"), None)
+    last = next((e for e in reversed(story.events) if e.state in LOST), None)
     if last is not None:
-        return f"dropped by {last.step}" + (f": {last.reason}" if last.reason else "")
+        return f"{last.state} by {last.step}" + (f": {last.reason}" if last.reason else "")
+    grown = next((e for e in reversed(story.events) if e.details.get("rows_out")), None)
+    if grown is not None:
+        return f"{grown.step} wrote {grown.details['rows_out']} rows from it"
     return f"not in {dataset.ref}, though no ledger of its lineage says dropped"

@@ -55,6 +55,7 @@ DEFAULTS = {
     "exact_dedup": Rates(kept=0.9, documents_per_core_second=60_000),
     "decontaminate": Rates(kept=0.998, documents_per_core_second=20_000),
     "train_tokenizer": Rates(kept=0.0, documents_per_core_second=400),
+    "synthesize": Rates(kept=0.8, documents_per_core_second=0.5),  # one GPU as a core: a 7B model
     "tokenize": Rates(documents_per_core_second=700),  # two bytes for 4.2 of text
 }
 

@@ -18,11 +18,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from curation.ops import op_names, scalar_field
+from curation import ops as curation_ops
 from gristmill.errors import RecipeError, StoreError, explain, nearest
 from gristmill.step import Step
 from gristmill.store import check_name
 from pipelines.steps import step_class
+from synth import ops as synth_ops
 
 KEYS = {"name", "seed", "vars", "profiles", "include", "steps"}
 _VAR = re.compile(r"\$\{([^}]*)\}")
@@ -231,8 +232,10 @@ def _down(target: Any, part: str, key: str) -> Any:
     inner = target[place]
     if isinstance(inner, str) and isinstance(target, list):
         target[place] = {inner: {}}  # `- pii` is `- pii: {}`
-    elif isinstance(inner, str) and isinstance(target, dict) and part in op_names():
-        target[place] = {scalar_field(part): inner}
+    elif isinstance(inner, str) and isinstance(target, dict):
+        for ops in (curation_ops, synth_ops):
+            if part in ops.op_names():
+                target[place] = {ops.scalar_field(part): inner}
     return target[place]
 
 

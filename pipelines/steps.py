@@ -19,6 +19,7 @@ STEPS = {
     "exact_dedup": "curation.exact_dedup:ExactDedup",
     "minhash_dedup": "curation.minhash.step:MinhashDedup",
     "decontaminate": "curation.decontam.step:Decontaminate",
+    "synthesize": "synth.step:Synthesize",
     "train_tokenizer": "mixtures.tokens.train_tokenizer:TrainTokenizer",
     "tokenize": "mixtures.tokens.tokenize:Tokenize",
     "mixture": "mixtures.blend.step:Mixture",

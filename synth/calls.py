@@ -122,7 +122,7 @@ ModelCall = Generate | ScoreTokens | Reward
 
 @dataclass(slots=True)
 class Answer:
-    """What a service found. Of a completion: text, token ids, why it ended, counts, log-probability.
+    """What a service found. Of a completion: text, tokens, why it ended, counts, log-probability.
 
     top_ids, top_logprobs: for each scored or generated token the most probable ones, best first.
     """

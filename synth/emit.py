@@ -17,6 +17,7 @@ from gristmill.errors import nearest
 from gristmill.schema import MESSAGE
 from synth.items import Item, Made, Row, item_id
 from synth.ops import SynthOp, register_op
+from synth.prompt import turns_of
 from synth.templates import RenderError, template
 
 MADE = pa.struct(
@@ -68,6 +69,7 @@ class Emit(SynthOp):
     answer: str | None = None
     verifier: str | None = None
     messages: tuple[dict[str, str], ...] | None = None  # [{user: "…"}, {assistant: "…"}]
+    turns: str | None = None  # of a chat: the field that holds its list of {role, content}
     columns: tuple[str, ...] = ()
     source: str | None = None  # value of the column `source`; default: the step's name
     min_chars: int = Field(1, ge=0)  # shorter texts fail as `empty`
@@ -81,6 +83,8 @@ class Emit(SynthOp):
                 raise ValueError(f"emit.{name} is no part of a {self.kind}{nearest(name, taken)}")
             if given is not None:
                 template(given, f"emit.{name}")
+        if self.turns is not None and (self.kind != "chat" or self.messages is not None):
+            raise ValueError("emit.turns is the whole of a chat: use `kind: chat`, no `messages`")
         if self.messages is not None and self.kind != "chat":
             raise ValueError(f"emit.messages is no part of a {self.kind}; use `kind: chat`")
         for turn in self.messages or ():
@@ -135,6 +139,8 @@ class Emit(SynthOp):
         return values
 
     def _messages(self, item: Item) -> list[dict[str, str]]:
+        if self.turns is not None:
+            return list(turns_of(item.fields, self.turns))
         if self.messages is None:
             return [dict(message) for message in item.messages]
         return [

@@ -100,6 +100,6 @@ class Row:
 
 
 def item_id(row: Row, item: Item, name: str) -> str:
-    """32 hex digits: the parents, the requests, and which part of them this is; never a position."""
+    """32 hex digits of the parent, the requests, and which part of them this is; no position."""
     born = "\n".join([name, row.id, *(made.key for made in item.made), *map(str, item.path)])
     return hashlib.sha256(born.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,7 +1,7 @@
 """Loop: run a body again until a field says that it is done, or a number of times.
 
-In: items. Out: items that are done; what is still not done after `max` rounds goes on as it is,
-or is filtered.
+In: items; those that are done already go round no time. Out: items that are done; what is still
+not done after `max` rounds goes on as it is, or is filtered.
 Shown by: `gristmill run pipelines/recipes/synth/code_feedback.yaml`.
 Limit: all items of a row go round together; the slowest holds its row, not others.
 """
@@ -48,8 +48,7 @@ class Loop(SynthOp):
         return found
 
     def run(self, items: list[Item], row: Row) -> Running:
-        done: list[Item] = []
-        active = items
+        done, active = self._split(items)
         outer = row.turn
         for turn in range(self.max):
             if not active:
@@ -58,12 +57,18 @@ class Loop(SynthOp):
             for item in active:
                 item.fields[self.counter] = turn
             active = yield from through(self.do, active, row)
-            if self.until is not None:
-                done += [item for item in active if item.fields.get(self.until)]
-                active = [item for item in active if not item.fields.get(self.until)]
+            ended, active = self._split(active)
+            done += ended
         row.turn = outer
         if self.until is not None and self.undone == "filter":
             for _ in active:
                 row.filter("loop", f"loop.{self.until}", float(self.max), float(self.max))
             active = []
         return sorted([*done, *active], key=lambda item: item.path)
+
+    def _split(self, items: list[Item]) -> tuple[list[Item], list[Item]]:
+        """Those that are done, and those that go round."""
+        if self.until is None:
+            return [], items
+        done = [item for item in items if item.fields.get(self.until)]
+        return done, [item for item in items if not item.fields.get(self.until)]

@@ -41,10 +41,9 @@ class SynthOp(BaseModel):
     @classmethod
     def from_scalar(cls, value: Any) -> SynthOp:
         """`- parse: text` instead of a mapping: the first field."""
-        fields = list(cls.model_fields)
-        if not fields:
+        if not cls.model_fields:
             raise RecipeError(f"op {cls.NAME!r} takes no value, got {value!r}")
-        return cls(**{cls.model_fields[fields[0]].alias or fields[0]: value})
+        return cls(**{scalar_field(cls.NAME): value})
 
     def run(self, items: list[Item], row: Row) -> Running:
         """Yield lists of calls, be sent their answers in order, return the items that go on."""
@@ -148,6 +147,12 @@ def op_class(name: str) -> type[SynthOp]:
     if name not in _OPS:
         raise RecipeError(f"do has an unknown op {name!r}{nearest(name, op_names())}")
     return _OPS[name]
+
+
+def scalar_field(name: str) -> str:
+    """The field that the shorthand `- name: value` fills."""
+    field, info = next(iter(op_class(name).model_fields.items()))
+    return info.alias or field
 
 
 def parse_op(entry: Any) -> SynthOp:

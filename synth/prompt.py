@@ -95,13 +95,23 @@ def _parse(name: str, text: str) -> PromptFile:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the next sample completes: a chat, or a raw text; `prefix` as in synth.calls.Generate."""
+    """What the next sample completes: a chat, or a raw text; `prefix` as in calls.Generate."""
 
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     template: str = ""
     prefix: Literal["", "user"] = ""
     group: str = ""
+
+
+def turns_of(fields: Mapping[str, Any], name: str) -> tuple[Message, ...]:
+    """The conversation in a field; RenderError where it is none."""
+    turns = fields.get(name)
+    if not isinstance(turns, list | tuple) or not all(
+        isinstance(turn, dict) and turn.keys() == {"role", "content"} for turn in turns
+    ):
+        raise RenderError("missing", f"field {name!r} is no list of {{role, content}}")
+    return tuple(dict(turn) for turn in turns)
 
 
 @register_op("prompt")
@@ -112,18 +122,22 @@ class Prompt(SynthOp):
     user: str | None = None  # an inline user turn
     system: str | None = None  # before `user`, or before `prefix: user`
     text: str | None = None  # raw: completed as it is, without a chat template
+    turns: str | None = None  # a field that holds the conversation: a list of {role, content}
     prefix: Literal["user"] | None = None  # the model writes the user's turn itself (Magpie)
     continue_: bool = Field(False, alias="continue")  # after the conversation so far
     with_: dict[str, str | int | float] = Field({}, alias="with")  # further variables
 
     @model_validator(mode="after")
     def _one(self) -> Prompt:
-        given = [k for k in ("file", "user", "text", "prefix") if getattr(self, k) is not None]
+        given = [
+            k for k in ("file", "user", "text", "turns", "prefix") if getattr(self, k) is not None
+        ]
         if len(given) != 1:
             raise ValueError(
-                f"prompt takes one of file, user, text, prefix; it has {', '.join(given) or 'none'}"
+                "prompt takes one of file, user, text, turns, prefix; it has "
+                + (", ".join(given) or "none")
             )
-        if self.continue_ and given[0] in ("text", "prefix"):
+        if self.continue_ and given[0] in ("text", "turns", "prefix"):
             raise ValueError(f"prompt.continue goes on with a chat; `{given[0]}` is none")
         for key in ("user", "system", "text"):
             if (given_text := getattr(self, key)) is not None:
@@ -157,6 +171,8 @@ class Prompt(SynthOp):
     def _rendered(self, fields: Mapping[str, Any], before: tuple[Message, ...]) -> Rendered:
         if self.text is not None:
             return Rendered(text=template(self.text).render(fields))
+        if self.turns is not None:
+            return Rendered(messages=(*self._system(fields), *turns_of(fields, self.turns)))
         if self.prefix:
             return Rendered(messages=self._system(fields), prefix=self.prefix)
         if self.file:

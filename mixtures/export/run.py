@@ -19,7 +19,7 @@ import numpy as np
 from gristmill.errors import GristmillError, StoreError, nearest
 from gristmill.progress import PhaseProgress, Progress
 from gristmill.store import Dataset
-from mixtures.export import datatrove, jsonl, mds, megatron, olmo
+from mixtures.export import datatrove, huggingface, jsonl, mds, megatron, olmo
 from mixtures.export.files import Format, Job, Part
 from mixtures.export.folder import folder, write_about
 from mixtures.export.sequences import Sequences
@@ -30,7 +30,8 @@ FORMAT_VERSION = 1
 FORMATS: dict[str, Format] = {
     found.name: found for found in (olmo.FORMAT, megatron.FORMAT, datatrove.FORMAT, mds.FORMAT)
 }
-NAMES = (*FORMATS, "jsonl")
+AS_THEY_ARE = {"jsonl": jsonl.write, "huggingface": huggingface.write}
+NAMES = (*FORMATS, *AS_THEY_ARE)
 
 
 @dataclass(slots=True)
@@ -67,18 +68,18 @@ def export(
     """
     if to not in NAMES:
         raise GristmillError(f"--to {to!r} is not a format{nearest(to, NAMES)}")
-    if to == "jsonl":
+    if to in AS_THEY_ARE:
         if what is not None or file_bytes is not None:
             raise GristmillError(
-                "--to jsonl writes rows as they are, a file for each shard: leave "
+                f"--to {to} writes rows as they are, a file for each shard: leave "
                 "--what and --file-size out"
             )
         if dataset.manifest["kind"] == "packed":
             raise GristmillError(
-                f"{dataset.ref}: rows of a mixture are places in token datasets, which JSONL "
+                f"{dataset.ref}: rows of a mixture are places in token datasets, which {to} "
                 "would write as numbers; use --to olmo, megatron, datatrove or mds"
             )
-        write: _Write = partial(jsonl.write, dataset)
+        write: _Write = partial(AS_THEY_ARE[to], dataset)
     else:
         source, format = source_of(dataset, what), FORMATS[to]
         most = _file_bytes(format, file_bytes)

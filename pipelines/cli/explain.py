@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gristmill.errors import GristmillError
+from gristmill.lineage import LOST
+from gristmill.parents import completion
 from gristmill.store import Store
 from pipelines.cli.options import (
     FormatOption,
@@ -85,7 +87,7 @@ def _show_in_mixture(store: Store, name: str, stories: list[Story]) -> None:
                 for e in entries
             )
             story.outcome = f"in {dataset.ref}: {'; '.join(told)}"
-        elif not any(event.state == "dropped" for event in story.events):
+        elif not any(event.state in LOST for event in story.events):
             story.outcome = (
                 f"in no row of {dataset.ref}: its budget ended before, or it was too long"
             )
@@ -114,7 +116,7 @@ def _tell(story: dict[str, Any], signals: bool) -> None:
     if story["file"] is not None:
         length = f", {story['length']:,} bytes" if story["length"] is not None else ""
         console.print(Text(f"  from {text(story['file'])}:{story['offset']}{length}"))
-    colours = {"kept": "green", "dropped": "red"}
+    colours = {"kept": "green", "written": "green", **dict.fromkeys(LOST, "red")}
     several = len({event["place"] for event in story["events"]}) > 1
     for event in story["events"]:
         line = Text(f"  {event['step']} ({event['use']}): ")
@@ -150,6 +152,8 @@ def _details(event: dict[str, Any]) -> list[str]:
         start, end = left.pop("start", None), left.pop("end", None)
         if ngram := left.pop("ngram", None):
             lines.append(f"at characters {text(start)} to {text(end)}: “{text(ngram)}”")
+    lines += [f"from {parent}" for parent in left.pop("parents", None) or []]
+    lines += [completion(made) for made in left.pop("made", None) or []]
     if left:
         lines.append(", ".join(f"{key}: {text(value)}" for key, value in left.items()))
     return lines

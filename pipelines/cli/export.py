@@ -32,7 +32,9 @@ def export(
     name: NameArgument,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FORMAT", help="olmo, megatron, datatrove, mds or jsonl."),
+        typer.Option(
+            "--to", metavar="FORMAT", help="olmo, megatron, datatrove, mds, jsonl or huggingface."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to make.")],
     what: Annotated[
@@ -52,11 +54,12 @@ def export(
     quiet: QuietOption = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Write tokens or a mixture in the files of another trainer, or any rows as JSON lines.
+    """Write tokens or a mixture in the files of another trainer, or any rows as they are.
 
     Examples: `gristmill export tokens/web --to megatron --out web-megatron`,
     `gristmill export mix/pretrain --to olmo --out mix-olmo`,
-    `gristmill export mix/pretrain --to mds --out mix-mds --file-size 128MiB`
+    `gristmill export mix/pretrain --to mds --out mix-mds --file-size 128MiB`,
+    `gristmill export synth/qa --to huggingface --out qa`
     """
     from mixtures.export.run import export as write
 

@@ -50,22 +50,16 @@ class Window:
     batch slot is taken, and no request waits long enough to time out.
     """
 
-    def __init__(self, most: int | None) -> None:
-        self._given = most
-        self.most = float(most or WINDOW_BLIND)
+    def __init__(self, most: int | None, sees_queue: bool) -> None:
+        self.sees_queue = sees_queue
+        self.most = float(most or (WINDOW_SEEN if sees_queue else WINDOW_BLIND))
         self.size = float(min(FIRST_WINDOW, self.most))
         self._slow_start = True
         self._shrunk = float("-inf")
-        self._seen = False
-
-    def sees_queue(self) -> None:
-        """The server tells its queue: `observe` steers from now on, and the ceiling is higher."""
-        self._seen = True
-        self.most = float(self._given or WINDOW_SEEN)
 
     def success(self) -> None:
         """One answer came: one more at a time, then (after a first complaint) one a window."""
-        if not self._seen:
+        if not self.sees_queue:
             self.size = min(self.most, self.size + (1 if self._slow_start else 1 / self.size))
 
     def complaint(self, now: float) -> None:

@@ -25,9 +25,8 @@ class Chunk(SynthOp):
     words: int = Field(300, ge=1)
     min_words: int = Field(1, ge=0)  # shorter passages are filtered
     of: str = "text"
-    keep: int | None = Field(
-        None, ge=1
-    )  # at most this many passages of a document, drawn at random
+    keep: int | None = Field(None, ge=1)  # at most so many passages of a document, drawn at random
+    into: str | None = None  # one item with the list of passages in this field, instead
 
     def fields(self) -> dict[str, pa.DataType]:
         return {"document": pa.string(), "chunk": pa.int64()}
@@ -37,6 +36,10 @@ class Chunk(SynthOp):
         for item in items:
             whole = item.fields.get(self.of) or ""
             passages = cut(whole, self.words)
+            if self.into is not None:
+                item.fields[self.into] = [p for p in passages if len(p.split()) >= self.min_words]
+                found.append(item)
+                continue
             numbers = list(range(len(passages)))
             if self.keep is not None and len(numbers) > self.keep:
                 numbers = sorted(

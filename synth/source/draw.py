@@ -17,7 +17,7 @@ from synth.ops import SynthOp, register_op
 
 @register_op("draw")
 class Draw(SynthOp):
-    """`draw: {from: {audience: [children, experts]}, each: false}`; `each` makes an item of every value."""
+    """`draw: {audience: [children, experts]}`; `each: true` makes an item of every combination."""
 
     lists: dict[str, tuple[str, ...]]
     each: bool = False  # every combination instead of one at random

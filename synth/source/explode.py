@@ -1,6 +1,6 @@
 """Explode: a list in one item into an item for each of its entries.
 
-In: an item with a list: what `parse: {list: …}` or `parse: {pairs: …}` found. Out: an item an entry.
+In: an item with a list, as `parse: {list: …}` or `parse: {pairs: …}` find. Out: an item an entry.
 Shown by: `gristmill run pipelines/recipes/synth/knowledge_list.yaml`.
 Limit: entries keep their order; there is no nesting, explode twice.
 """

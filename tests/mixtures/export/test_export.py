@@ -20,7 +20,7 @@ from gristmill import mapped
 from gristmill.errors import GristmillError, StoreError
 from gristmill.store import Dataset, Store
 from mixtures.export.folder import folder
-from mixtures.export.run import FORMATS, export
+from mixtures.export.run import AS_THEY_ARE, FORMATS, export
 from mixtures.plan import Plan
 from tests.gristmill.test_mapped import made
 from tests.make_store import put, put_documents
@@ -171,13 +171,13 @@ def test_boundaries_of_rows_in_olmo(plan: Plan, tmp_path: Path) -> None:
     assert [(got["number"], len(got["tokens"])) for got in read] == expected
 
 
-@pytest.mark.parametrize("to", [*sorted(FORMATS), "jsonl"])
+@pytest.mark.parametrize("to", [*sorted(FORMATS), *AS_THEY_ARE])
 def test_equal_exports_have_equal_bytes(tmp_path: Path, to: str) -> None:
     store = Store(tmp_path / "s")
-    dataset = put_documents(store, "web", range(25)) if to == "jsonl" else made(tmp_path / "s")
+    dataset = put_documents(store, "web", range(25)) if to in AS_THEY_ARE else made(tmp_path / "s")
 
     def digests(name: str) -> dict[str, str]:
-        export(dataset, to, tmp_path / name, file_bytes=None if to == "jsonl" else 4000)
+        export(dataset, to, tmp_path / name, file_bytes=None if to in AS_THEY_ARE else 4000)
         files = sorted((tmp_path / name).rglob("*"))
         return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
 
@@ -228,6 +228,15 @@ def test_jsonl_holds_the_rows(tmp_path: Path) -> None:
         for line in (tmp_path / "it's" / "out" / file["file"]).read_text().splitlines()
     ]
     assert lines == dataset.to_table().to_pylist() and len(said["files"]) == 3
+
+
+def test_datasets_reads_the_hub_layout(tmp_path: Path) -> None:
+    load_dataset = pytest.importorskip("datasets").load_dataset
+    dataset = put_documents(Store(tmp_path / "s"), "web", range(25))
+    export(dataset, "huggingface", tmp_path / "out")
+    loaded = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["text"] == dataset.to_table(["text"])["text"].to_pylist()
+    assert "| `text` | `string` |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_jsonl_is_json_whatever_the_values(tmp_path: Path) -> None:

@@ -1,0 +1,301 @@
+"""Run one program in a sandbox of its own, and say what came of it.
+
+In: the text of a program, its stdin, files beside it, limits. Out: an Outcome, never an exception
+of the program's making. Shown by: `python -m synth.sandbox`.
+Limit: bubblewrap tells an exit code above 128 and a signal alike.
+
+The program's first process is held back until its limits are set from outside; then three things
+are waited for: its output, its end, and the next look at what it uses. Killing the first process
+of a pid namespace kills every other one in it, whatever it ignores or became.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import PurePosixPath
+
+from gristmill.errors import RecipeError
+from synth.sandbox import bubblewrap
+from synth.sandbox.available import SandboxError, available
+from synth.sandbox.limits import Limits, Outcome, Why
+from synth.sandbox.system_calls import seccomp_filter
+from synth.sandbox.watch import Usage, names_used, shared_once, usage
+
+LOOK = 0.05  # seconds between two looks at what a program uses
+CROWDED = 4  # looks at the limit of processes that show a program which stays there
+_SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+PYTHON = ("python3", "main.py")  # -I would ignore PYTHONHASHSEED; the environment is empty anyway
+
+
+def run(
+    program: str,
+    *,
+    stdin: str = "",
+    files: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    command: tuple[str, ...] = PYTHON,
+    stop: threading.Event | None = None,
+) -> Outcome:
+    """Run `command` where `program` is main.py and `files` lie beside it.
+
+    stop: set from another thread, it kills the program within LOOK seconds. SandboxError where
+    there is no sandbox: a program never runs without one.
+    """
+    reason = available()
+    if reason:
+        raise SandboxError(reason)
+    return run_unprobed(program, stdin, files or {}, limits or Limits(), command, stop)
+
+
+def run_unprobed(
+    program: str,
+    stdin: str,
+    files: Mapping[str, str],
+    limits: Limits,
+    command: tuple[str, ...],
+    stop: threading.Event | None,
+) -> Outcome:
+    """`run` without asking first whether there can be a sandbox: what the probe itself uses."""
+    for name in files:
+        _check_name(name)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        uid = stack.enter_context(bubblewrap.own_uid())
+        given = {"main.py": program, **files}
+        sources = {name: stack.enter_context(_Memory(text)).fd for name, text in given.items()}
+        text = stack.enter_context(_Memory(stdin)).fd
+        rules = stack.enter_context(_Memory(seccomp_filter(os.uname().machine))).fd
+        status, status_in = _pipe(stack)
+        hold_in, hold = _pipe(stack)
+        arguments = [bubblewrap.bwrap() or "bwrap", *bubblewrap.root_arguments()]
+        arguments += bubblewrap.folder_arguments(limits.disk, sources)
+        arguments += ["--seccomp", str(rules), "--json-status-fd", str(status_in)]
+        arguments += ["--block-fd", str(hold_in), "--", *bubblewrap.inner_command(command, uid)]
+        process = subprocess.Popen(
+            arguments,
+            stdin=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+            cwd="/",
+            pass_fds=(*sources.values(), rules, status_in, hold_in),
+            bufsize=0,
+        )
+        os.close(status_in)
+        os.close(hold_in)
+        return _Run(process, status, hold, limits, began, stop).finish()
+
+
+class _Run:
+    """One sandbox under way."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        status: int,
+        hold: int,
+        limits: Limits,
+        began: float,
+        stop: threading.Event | None,
+    ) -> None:
+        self.process, self.status, self.hold = process, status, hold
+        self.limits, self.began, self.stop = limits, began, stop
+        self.first = 0  # the process id of the sandbox's first process
+        self.handle = -1  # the same as a pidfd: it never names another process
+        self.why: Why = ""
+        self.output: dict[int, bytearray] = {}
+        self.crowded = 0  # looks in a row at the limit of processes
+        self.busy_at = began  # when it last used the processor
+        self.cpu = 0.0
+
+    def finish(self) -> Outcome:
+        """Let it go, follow it to its end, and tell."""
+        try:
+            self._release()
+            self._follow()
+        except BaseException:
+            self._kill("killed")
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            if self.handle >= 0:
+                os.close(self.handle)
+        _, state, used = os.wait4(self.process.pid, 0)
+        self.process.returncode = code = os.waitstatus_to_exitcode(state)
+        said = os.read(self.status, 1 << 16)
+        if not self.why and b'"exit-code"' not in said:
+            raise SandboxError(f"bubblewrap could not start: {self._text(1)[-400:].strip()}")
+        return self._outcome(code, used.ru_utime + used.ru_stime)
+
+    def _release(self) -> None:
+        """Set the limits that the kernel keeps, then let the program begin."""
+        said = b""
+        while b"\n" not in said:  # it writes a line in several pieces
+            piece = os.read(self.status, 1 << 16)
+            if not piece:
+                return  # it could not start; its stderr says why
+            said += piece
+        self.first = json.loads(said.partition(b"\n")[0])["child-pid"]
+        self.handle = os.pidfd_open(self.first)
+        own = 0 if bubblewrap.by_root() else 1  # bubblewrap's process counts for the same user
+        bounds = {
+            resource.RLIMIT_CPU: self.limits.cpu,
+            resource.RLIMIT_DATA: self.limits.memory,
+            resource.RLIMIT_AS: 4 * self.limits.memory + (2 << 30),  # shared maps; reserved pages
+            resource.RLIMIT_FSIZE: self.limits.disk,
+            resource.RLIMIT_NOFILE: self.limits.open_files,
+            resource.RLIMIT_NPROC: self.limits.processes + own,
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_MEMLOCK: 0,
+            resource.RLIMIT_MSGQUEUE: 0,
+        }
+        for kind, bound in bounds.items():
+            _, most = resource.prlimit(self.first, kind)
+            value = bound if most == resource.RLIM_INFINITY else min(bound, most)
+            resource.prlimit(self.first, kind, (value, value))
+        for pid in (self.first, self.process.pid):  # should memory run out, it goes before us
+            with suppress(OSError):
+                _write(f"/proc/{pid}/oom_score_adj", "1000")
+        os.write(self.hold, b".")
+
+    def _follow(self) -> None:
+        """Read what it writes and look at what it uses, until it is gone."""
+        ends = [pipe.fileno() for pipe in (self.process.stdout, self.process.stderr) if pipe]
+        self.output = {end: bytearray() for end in ends}
+        waiting = select.poll()
+        for end in ends:
+            waiting.register(end, select.POLLIN)
+        gone = os.pidfd_open(self.process.pid)
+        waiting.register(gone, select.POLLIN)
+        try:
+            look = time.monotonic() + LOOK
+            left = {*ends, gone}
+            while left:
+                wait = max(0.0, look - time.monotonic())
+                for end, _ in waiting.poll(wait * 1000):
+                    if end == gone or not self._read(end):
+                        waiting.unregister(end)
+                        left.discard(end)
+                if time.monotonic() >= look:
+                    self._look()
+                    look = time.monotonic() + LOOK
+        finally:
+            os.close(gone)
+
+    def _read(self, end: int) -> bool:
+        data = os.read(end, 1 << 16)
+        room = self.limits.output - sum(map(len, self.output.values()))
+        self.output[end] += data[: max(0, room)]
+        if len(data) > room:
+            self._kill("output")
+        return bool(data)
+
+    def _look(self) -> None:
+        """Kill it for a limit that the kernel does not keep for a group of processes."""
+        now = time.monotonic()
+        if self.stop is not None and self.stop.is_set():
+            return self._kill("killed")
+        if not self.first:
+            return None
+        seen: Usage = usage(self.first)
+        if seen.working or seen.cpu > self.cpu:
+            self.busy_at = now
+        self.cpu = max(self.cpu, seen.cpu)
+        self.crowded = self.crowded + 1 if seen.tasks >= self.limits.processes else 0
+        if self.crowded >= CROWDED:
+            return self._kill("processes")
+        if seen.memory > self.limits.memory and shared_once(self.first) > self.limits.memory:
+            return self._kill("memory")
+        if names_used(self.first, bubblewrap.TMP) > self.limits.names:
+            return self._kill("memory")  # every name is kernel memory that no disk limit counts
+        late = now - self.began > self.limits.wall or now - self.busy_at > self.limits.idle
+        if late or seen.cpu > self.limits.cpu:
+            return self._kill("time")
+        return None
+
+    def _kill(self, why: Why) -> None:
+        self.why = self.why or why
+        with suppress(OSError):
+            if self.handle >= 0:
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+
+    def _outcome(self, code: int, cpu: float) -> Outcome:
+        ended = ""
+        with suppress(ValueError):
+            ended = signal.Signals(code - 128).name if code > 128 else ""
+        errors = self._text(1)
+        why = self.why or _why(ended, code, errors, max(cpu, self.cpu), self.limits)
+        wall = time.monotonic() - self.began
+        return Outcome(code, ended, self._text(0), errors, why, max(cpu, self.cpu), wall)
+
+    def _text(self, which: int) -> str:
+        return bytes(list(self.output.values())[which]).decode("utf-8", "replace")
+
+
+def _why(ended: str, code: int, errors: str, cpu: float, limits: Limits) -> Why:
+    """The limit that the kernel held a program to, as far as its end shows it."""
+    if ended in ("SIGKILL", "SIGXCPU"):
+        return "time" if cpu >= limits.cpu * 0.95 else "killed"
+    last = errors.rstrip().rpartition("\n")[2] if code else ""
+    if last.startswith("MemoryError"):
+        return "memory"
+    if last.startswith(("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")):
+        return "processes"
+    return ""
+
+
+class _Memory:
+    """A text as an open file in memory, from its beginning: nothing is left on a disk."""
+
+    def __init__(self, text: str | bytes) -> None:
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        self.fd = os.memfd_create("sandbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with open(self.fd, "wb", closefd=False) as handle:
+            handle.write(data)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALED)  # as stdin it must not be filled
+
+    def __enter__(self) -> _Memory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+
+def _pipe(stack: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        stack.callback(_close, end)
+    return ends
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as handle:
+        handle.write(text)
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or str(path) != name
+        or name in ("", ".", "main.py")
+    ):
+        raise RecipeError(f"file {name!r} for the sandbox; give a relative path such as data.txt")
