@@ -9,7 +9,7 @@ Paths never enter: a file is its name under the glob's root, its size and the di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -76,6 +76,10 @@ def ask(step: Step, store: Store, inputs: Mapping[str, Dataset], limit: int | No
         "packages": packages,
         "limit": limit if files else None,
     }
+    # Files that the config does not name by their pattern: a prompt by its short name, weights.
+    named = set(_texts(config))
+    if unnamed := sorted(by_content[pattern] for pattern in files if pattern not in named):
+        asked["files"] = unnamed
     if limit is not None and files:
         config = {**config, "limit": limit}
     return Asked(step.name, step.use, digest(asked), config, parents, files, digests, packages)
@@ -90,6 +94,15 @@ def _replace(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _replace(item, names) for key, item in value.items()}
     return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string of a config, keys apart."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _package_version(name: str) -> str:

@@ -22,6 +22,8 @@ from curation import ops
 from curation.readers import source
 from curation.rules import known, rule_set
 from pipelines.steps import GROUP, STEPS, step_class
+from synth import ops as synth_ops
+from synth.engines.spec import ENGINES, spec_class
 
 Schema = dict[str, Any]
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{[^}]*\}"}  # where another type is wanted
@@ -35,7 +37,11 @@ def recipe_schema() -> Schema:
     found: dict[str, Schema] = {"op": _op(), "source": _source()}
     found |= {"repeat": _repeat(), "grid": _grid()}
     for name in ops.op_names():
-        found[f"op.{name}"] = _rules(ops.op_class(name)) if name == "rules" else _op_fields(name)
+        cls = ops.op_class(name)
+        found[f"op.{name}"] = _rules(cls) if name == "rules" else _op_fields(cls)
+    found |= {"synth_op": _synth_op(), "engine": _engine(found)}
+    for name in synth_ops.op_names():
+        found[f"synth_op.{name}"] = _op_fields(synth_ops.op_class(name))
     for name in step_names():
         found[f"step.{name}"] = _step_fields(name, found)
     found["step"] = _step()
@@ -146,13 +152,27 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
         properties["from"] = {"anyOf": [{"type": "string"}, {"$ref": _REF + "source"}]}
         properties["ops"] = {"type": "array", "items": {"$ref": _REF + "op"}}
         found.pop("Curate.Op", None)
+    if name == "synthesize":
+        properties["from"] = {"type": ["string", "array", "object"]}
+        properties["do"] = {"type": "array", "items": {"$ref": _REF + "synth_op"}}
+        properties["engines"] = {
+            "type": "object",
+            "additionalProperties": {"$ref": _REF + "engine"},
+        }
+        found.pop("Synthesize.SynthOp", None)
+        found.pop("Synthesize.EngineSpec", None)
     return schema
 
 
 def _op() -> Schema:
     """`name`, or a mapping of one name to its options."""
     alone = [name for name in ops.op_names() if not _required(ops.op_class(name))]
-    mapping = _mapping({name: {"$ref": _REF + f"op.{name}"} for name in ops.op_names()}, [])
+    return _one_of({name: f"op.{name}" for name in ops.op_names()}, alone)
+
+
+def _one_of(refs: dict[str, str], alone: list[str]) -> Schema:
+    """A mapping of one name to its options, or one of the names that need none."""
+    mapping = _mapping({name: {"$ref": _REF + ref} for name, ref in refs.items()}, [])
     return {
         "if": {"type": "string"},
         "then": {"enum": alone},
@@ -160,9 +180,30 @@ def _op() -> Schema:
     }
 
 
-def _op_fields(name: str) -> Schema:
+def _synth_op() -> Schema:
+    """An op of `do`; of a family (`score`) its kind comes first."""
+    names = synth_ops.op_names()
+    alone = [name for name in names if not _required(synth_ops.op_class(name))]
+    whole = _one_of({name: f"synth_op.{name}" for name in names}, alone)
+    for family in sorted(synth_ops.FAMILIES):
+        kinds = {n.partition(".")[2]: n for n in names if n.startswith(f"{family}.")}
+        bare = [kind for kind, name in kinds.items() if name in alone]
+        inner = _one_of({kind: f"synth_op.{name}" for kind, name in kinds.items()}, bare)
+        whole["else"]["properties"][family] = inner
+    return whole
+
+
+def _engine(found: dict[str, Schema]) -> Schema:
+    """One backend and its settings."""
+    properties = {}
+    for name in ENGINES:
+        properties[name] = _model(spec_class(name), found)
+    mapping = _mapping(properties, [])
+    return {**mapping, "minProperties": 1, "maxProperties": 1}
+
+
+def _op_fields(cls: type[BaseModel]) -> Schema:
     """Options as a mapping, or the first field's value alone."""
-    cls = ops.op_class(name)
     schema = _model(cls, {})
     first = next(iter(schema["properties"].values()), None)
     shorthand = [first] if first is not None else []

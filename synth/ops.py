@@ -90,6 +90,7 @@ _HOME = {
     "draw": "synth.source.draw",
     "chunk": "synth.source.chunk",
     "explode": "synth.source.explode",
+    "set": "synth.source.set",
     "parse.text": "synth.parse.text",
     "parse.tag": "synth.parse.tag",
     "parse.json": "synth.parse.json",

@@ -1,16 +1,23 @@
 """Templates: Jinja2, sandboxed and strict, compiled once a process.
 
-In: a template's text. Out: a function of a row's fields. Shown by: any prompt of synth/prompts/.
+In: a template's text, or an expression. Out: a function of a row's fields.
+Shown by: any prompt of synth/prompts/.
 Limit: a template cannot call methods that change its values, nor reach files or Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import (
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+)
 from jinja2.meta import find_undeclared_variables
 from jinja2.nodes import Template as Tree
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -49,15 +56,45 @@ class Template:
 
     def render(self, fields: Mapping[str, Any]) -> str:
         """The text for one row; RenderError where a field is missing or an expression fails."""
-        try:
-            return self._render(fields)
-        except UndefinedError as error:
-            raise RenderError("missing", str(error)) from None
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise RenderError("template", f"{type(error).__name__}: {error}") from None
+        rendered: str = _apply(self._render, fields)
+        return rendered
+
+
+class Expression:
+    """What may stand between `{{` and `}}`; its value is a list, a number, true or false too."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.names = template(f"{{{{ ({text}\n) }}}}", where).names
+        self._value = _environment().compile_expression(text, undefined_to_none=False)
+
+    def value(self, fields: Mapping[str, Any]) -> Any:
+        """For one row; RenderError as above."""
+        return _apply(lambda given: _settled(self._value(**given)), fields)
+
+
+def _settled(value: Any) -> Any:
+    """Filters such as `map` give generators, and a missing field gives an Undefined."""
+    if isinstance(value, Undefined):
+        str(value)  # raises UndefinedError, which names the field
+    return list(value) if hasattr(value, "__next__") else value
+
+
+def _apply(function: Callable[[Mapping[str, Any]], Any], fields: Mapping[str, Any]) -> Any:
+    try:
+        return function(fields)
+    except UndefinedError as error:
+        raise RenderError("missing", str(error)) from None
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise RenderError("template", f"{type(error).__name__}: {error}") from None
 
 
 @lru_cache(maxsize=1024)
 def template(text: str, where: str = "a template") -> Template:
     """The compiled template of a text; `where` is named in errors."""
     return Template(text, where)
+
+
+@lru_cache(maxsize=1024)
+def expression(text: str, where: str = "an expression") -> Expression:
+    """The compiled expression of a text; `where` is named in errors."""
+    return Expression(text, where)

@@ -57,16 +57,16 @@ def test_every_step_field_and_output_is_named(name: str) -> None:
 
 
 def test_options_within_fields_are_named() -> None:
-    from curation.decontam.benchmarks import Against
     from curation.decontam.step import CutOptions
+    from gristmill.decontam.benchmarks import Against
 
     text = section(DOCS / "steps.md", "decontaminate")
     assert all(f"`{field}" in text for field in [*Against.model_fields, *CutOptions.model_fields])
 
 
 def test_every_decontamination_recipe_and_policy_is_named() -> None:
-    from curation.decontam.recipes import _RECIPES
     from curation.survivors import POLICIES
+    from gristmill.decontam.recipes import _RECIPES
 
     text = (DOCS / "steps.md").read_text()
     assert all(f"`{name}`" in text for name in [*_RECIPES, *POLICIES])

@@ -40,8 +40,8 @@ def open_signatures(path: str) -> Job:
 
 def open_decontamination(path: str, items: str) -> Job:
     """The scan of the recipe `gpt3_13gram`, against question and answer of every item."""
-    from curation.decontam.match import scan
-    from curation.decontam.recipes import decontamination_recipe
+    from gristmill.decontam.match import scan
+    from gristmill.decontam.recipes import decontamination_recipe
     from gristmill.text.ngrams import build_index
 
     recipe = decontamination_recipe("gpt3_13gram")

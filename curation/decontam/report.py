@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.decontam.match import Bools, Totals
+from gristmill.decontam.match import Bools, Totals
 from gristmill.text.ngrams import NgramIndex
 
 SCHEMA = pa.schema(

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.decontam.cut import Cut, cut_text
-from curation.decontam.match import Bools, Floats, Ints, Matches, Totals, scan
-from curation.decontam.recipes import DecontaminationRecipe
+from gristmill.decontam.match import Bools, Floats, Ints, Matches, Totals, scan
+from gristmill.decontam.recipes import DecontaminationRecipe
 from gristmill.ids import text_digests
 from gristmill.schema import KINDS, RULE
 from gristmill.text.buffers import string_buffers

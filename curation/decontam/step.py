@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curation.decontam import tasks
-from curation.decontam.benchmarks import Against
 from curation.decontam.cut import MAX_CUTS, MIN_FRAGMENT, WINDOW
-from curation.decontam.recipes import DecontaminationRecipe, decontamination_recipe
 from curation.decontam.rows import Action
+from gristmill.decontam.benchmarks import Against
+from gristmill.decontam.recipes import DecontaminationRecipe, decontamination_recipe
 from gristmill.step import Output, Phase, Step, StepRun, Task
 from gristmill.text.ngrams import MAX_COUNTING, MIN_DISTINCT
 

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.decontam.benchmarks import SCHEMA as ITEMS
-from curation.decontam.benchmarks import Against, read_benchmarks
-from curation.decontam.match import Bools, Totals, item_thresholds
 from curation.decontam.report import SCHEMA as REPORT
 from curation.decontam.report import report_table, uncovered_note
 from curation.decontam.rows import LEDGER, Decontaminator
+from gristmill.decontam.benchmarks import SCHEMA as ITEMS
+from gristmill.decontam.benchmarks import Against, read_benchmarks
+from gristmill.decontam.match import Bools, Totals, item_thresholds
 from gristmill.step import TaskContext
 from gristmill.text.ngrams import NgramIndex, build_index, find
 

@@ -30,6 +30,8 @@ class Index:
 
     def add(self, keys: U64, shard: int) -> None:
         """Rows 0, 1, … of a shard."""
+        if not len(keys):
+            return
         places = (np.uint64(shard) << _ROW_BITS) | np.arange(len(keys), dtype=np.uint64)
         order = np.argsort(keys, kind="stable")
         run = (keys[order], places[order])
@@ -42,7 +44,9 @@ class Index:
         asked, places = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
         for run, where in self._runs:
             first = np.searchsorted(run, keys, "left")
-            hits = np.flatnonzero((first < len(run)) & (run[np.minimum(first, len(run) - 1)] == keys))
+            hits = np.flatnonzero(
+                (first < len(run)) & (run[np.minimum(first, len(run) - 1)] == keys)
+            )
             if not hits.size:
                 continue
             count = np.searchsorted(run, keys[hits], "right") - first[hits]

@@ -49,10 +49,10 @@ class FakeSpec(EngineSpec):
     revision: str = "1"
     words: int = Field(20, ge=1)  # mean length of a completion
     echo: bool = False  # the last message instead of words
-    script: dict[str, str] = {}  # a part of the prompt -> the completion; the first that is in it
-    fail: dict[str, float] = {}  # reason -> share of requests that fail with it
+    script: dict[str, str] = Field({})  # a part of the prompt -> the completion; the first that is in it
+    fail: dict[str, float] = Field({})  # reason -> share of requests that fail with it
     context: int | None = None  # prompts of more words are too long
-    price: dict[str, float] = {}  # a million tokens: {input: 0.5, output: 1.5}
+    price: dict[str, float] = Field({})  # a million tokens: {input: 0.5, output: 1.5}
     capacity: int = Field(64, ge=1)
     seconds_per_word: float = Field(0.0, ge=0)
     record: str | None = None  # a file that takes a line for each request made: its key

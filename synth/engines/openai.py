@@ -1,7 +1,7 @@
 """Any server with OpenAI's API as an engine: `vllm serve`, SGLang, llama.cpp, a provider.
 
-In: `openai: {url: …, model: …}` and calls. Out: answers, typed failures, keys over what is sent.
-Shown by: `python -m pytest tests/synth/engines/test_openai_vllm.py`.
+In: `openai: {url: …, model: …}`. Out: a checked spec that opens a client; secrets stay outside.
+Shown by: `python -m pytest tests/synth/engines/test_openai_spec.py`.
 Limit: whether a server honours seeds is its own affair; `vllm serve` does.
 """
 
@@ -9,41 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gristmill.errors import RecipeError, TaskError
-from gristmill.ids import canonical_json
+from gristmill.errors import RecipeError
 from gristmill.redact import redact
-from synth.calls import (
-    Answer,
-    Engine,
-    EngineDied,
-    Failure,
-    Generate,
-    Model,
-    ModelCall,
-    Ready,
-    Reward,
-    ScoreTokens,
-    request_key,
-)
-from synth.engines.openai_http import Wire
-from synth.engines.openai_limits import FIRST_WINDOW, Rate, Window
-from synth.engines.openai_loop import Loop
-from synth.engines.openai_probe import Site, identify, offer_of
-from synth.engines.openai_requests import Offer, check_offer, unsupported
-from synth.engines.openai_tokens import LocalTokenizer, tokenizer_digest
+from synth.calls import Engine
 from synth.engines.spec import EngineSpec
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # capitals: a key that was pasted here is not one
-CHARACTERS_PER_TOKEN = 4  # where nobody here can count tokens
 
 
 class Price(BaseModel):
@@ -71,7 +49,7 @@ class OpenAISpec(EngineSpec):
     model: str  # as /models lists it
     revision: str | None = None  # of the weights, where the server cannot tell
     api_key_env: str | None = None  # name of the environment variable that holds the key
-    headers_env: dict[str, str] = {}  # further headers -> names of variables that hold the values
+    headers_env: dict[str, str] = Field(default_factory=dict)  # header -> name of its variable
     tokenizer: str | None = None  # local folder: prompts are sent as token ids
     in_flight: int | None = Field(None, ge=1, le=65_536)  # ceiling; below it the client steers
     requests_per_minute: float | None = Field(None, gt=0)
@@ -80,7 +58,7 @@ class OpenAISpec(EngineSpec):
     retries: int = Field(6, ge=0, le=100)
     patience_s: float = Field(300.0, ge=0)  # for a server that went away, or asks to wait
     price: Price | None = None
-    extra_body: dict[str, Any] = {}  # into every request, e.g. chat_template_kwargs
+    extra_body: dict[str, Any] = Field(default_factory=dict)  # into every request
 
     @field_validator("url")
     @classmethod
@@ -113,12 +91,10 @@ class OpenAISpec(EngineSpec):
                 f"tokenizer is {self.tokenizer!r}, which is no folder; give the one that the "
                 "server serves, or leave it out"
             )
-        try:
-            import httpx  # noqa: F401
-        except ImportError:
+        if find_spec("httpx") is None:
             raise RecipeError(
                 "engine openai needs httpx; install it with `pip install 'gristmill[synth]'`"
-            ) from None
+            )
 
     def secrets(self) -> dict[str, str]:
         """Header -> value, from the environment. RecipeError where a variable is not set."""
@@ -135,45 +111,7 @@ class OpenAISpec(EngineSpec):
         return found
 
     def open(self) -> Engine:
+        from synth.engines.openai_engine import OpenAIEngine
+
         self.check()
         return OpenAIEngine(self)
-
-
-class OpenAIEngine:
-    """One server. `model` asks it who it is, `prepare` what it takes, `start` opens the client."""
-
-    def __init__(self, spec: OpenAISpec) -> None:
-        self._spec = spec
-        headers = spec.secrets()
-        secrets = sorted(headers.values(), key=len, reverse=True)
-        self._site = Site(spec.url, headers, scrubber(secrets), spec.api_key_env)
-        self._loop: Loop | None = None
-        self._under_way: set[int] = set()
-        self.capacity = FIRST_WINDOW
-
-    @cached_property
-    def model(self) -> Model:
-        """Who answers, by /models and the recipe's revision. Asks the server."""
-        folder = self._spec.tokenizer
-        template = tokenizer_digest(folder) if folder else ""
-        extra = self._spec.extra_body
-        return identify(self._site, self._spec.model, self._spec.revision, extra, template)
-
-    @cached_property
-    def _offered(self) -> tuple[Offer, bool]:
-        return offer_of(self._site, self.model.name)
-
-    @cached_property
-    def _tokenizer(self) -> LocalTokenizer | None:
-        return LocalTokenizer(self._spec.tokenizer) if self._spec.tokenizer else None
-
-    def prepare(self, calls: Sequence[ModelCall]) -> list[Ready | Failure]:
-        """Keys and prompts. RecipeError for a kind of call that this server never answers."""
-        offer, local = self._offered[0], self._tokenizer
-        for call in calls:
-            check_offer(call, offer, self._spec.url, local is not None)
-        if local is None:
-            found = [self._plain(call) for call in calls]
-        else:
-            found = local.prepare(calls, self._spec.extra_body.get("chat_template_kwargs", {}))
-        return [self._keyed(call, one, offer) for call, one in zip(calls, found, strict=True)]

@@ -43,10 +43,10 @@ def read(ready: Ready, body: Any) -> Answer | Failure:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise Broken(f"the answer has another form ({type(error).__name__}: {error})") from None
     if isinstance(found, Answer):
-        found.key = ready.key
         usage = body.get("usage") or {}
         found.prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        found.completion_tokens = int(usage.get("completion_tokens") or 0)
+        if isinstance(call, Generate):  # vLLM makes one token even where none was asked
+            found.completion_tokens = int(usage.get("completion_tokens") or 0)
     return found
 
 
@@ -112,10 +112,8 @@ def _scored(call: ScoreTokens, ready: Ready, body: Any) -> Answer | Failure:
         ids = list(ready.tokens or choice["prompt_token_ids"])
         table = choice["prompt_logprobs"]
         start = _start(call, choice, len(ids))
-        if len(table) != len(ids):
-            raise Broken(f"{len(table)} log-probabilities for {len(ids)} tokens")
-        part = [(i, table[i]) for i in range(start, len(ids))]
-        values = [float(entry[str(ids[i])]["logprob"]) for i, entry in part]
+        part = list(zip(ids, table, strict=True))[start:]
+        values = [float(entry[str(token)]["logprob"]) for token, entry in part]
         answer = Answer(token_ids=ids[start:], token_logprobs=values)
         if call.top:
             tops = [[(key, one["logprob"]) for key, one in entry.items()] for _, entry in part]
@@ -124,7 +122,9 @@ def _scored(call: ScoreTokens, ready: Ready, body: Any) -> Answer | Failure:
         given = choice["logprobs"]["token_logprobs"]
         start = _start(call, choice, len(given))
         answer = Answer(token_logprobs=[float(value) for value in given[start:]])
-    answer.logprob = float(sum(answer.token_logprobs or ()))
+    if not answer.token_logprobs:
+        return Failure("empty", f"nothing to score from token {start}")
+    answer.logprob = float(sum(answer.token_logprobs))
     return answer
 
 

@@ -23,7 +23,7 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 
 def backoff(key: bytes, attempt: int) -> float:
     """Seconds before attempt 1, 2, …: doubling, with a jitter of its own for every request."""
-    ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (attempt - 1))
+    ceiling: float = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (attempt - 1))
     unit = derive_seed(int.from_bytes(key, "little"), "backoff", attempt) / (1 << 63)
     return ceiling * (0.5 + 0.5 * unit)
 

@@ -24,6 +24,7 @@ from synth.engines.openai_limits import Rate, Window, backoff, read_queue
 from synth.engines.openai_outbox import Outbox
 
 LOOK_S = 1.0  # between looks at the server's queue, or for a server that is gone
+IDLE_S = 0.2  # without a request under way, until failures that are held are told
 KEPT = "then run the same command again: finished work is kept"
 
 
@@ -200,6 +201,10 @@ class Loop:
                     "and these requests are made again"
                 )
             )
+        if not self._jobs and self.outbox.held():
+            self._loop.call_later(IDLE_S, self._idle)
+
+    def _idle(self) -> None:
         if not self._jobs:
             self.outbox.release()
 
@@ -215,8 +220,8 @@ class Loop:
                 self._sleeping -= 1
             else:
                 self._waiting.remove(job)
-        if not self._jobs:
-            self.outbox.release()
+        if not self._jobs and self.outbox.held():
+            self._loop.call_later(IDLE_S, self._idle)
         self._pump()
 
     async def _find_again(self, said: str) -> None:

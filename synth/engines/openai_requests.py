@@ -40,8 +40,8 @@ def check_offer(call: ModelCall, offer: Offer, url: str, tokenised: bool) -> Non
     if isinstance(call, Reward):
         if offer.reward_path() is None:
             raise RecipeError(
-                f"the server at {url} has neither /classify nor /pooling, which rewards need; start "
-                "one with a reward model and `--runner pooling`, or use the engine `transformers`"
+                f"the server at {url} has neither /classify nor /pooling, which rewards need; "
+                "start one with a reward model and `--runner pooling`, or use engine `transformers`"
             )
         return
     chat = isinstance(call, Generate) and call.messages is not None and not tokenised
@@ -94,6 +94,9 @@ def _generate(call: Generate, ready: Ready, offer: Offer) -> tuple[str, Body]:
     s = call.sampling
     chat = ready.tokens is None and call.messages is not None
     body: Body = {"messages": list(call.messages or ())} if chat else {"prompt": _prompt(ready)}
+    if chat and call.messages and call.messages[-1]["role"] == "assistant":
+        if "continue_final_message" in offer.fields:  # a turn that was begun goes on
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
     body |= {
         "n": 1,
         offer.limit if chat else "max_tokens": s.max_tokens,
@@ -113,9 +116,12 @@ def _generate(call: Generate, ready: Ready, offer: Offer) -> tuple[str, Body]:
     if s.structure is not None:
         body |= _structure(s.structure, offer)
     if "logprobs" in offer.fields:
-        body |= {"logprobs": True, "top_logprobs": s.logprobs} if chat else {"logprobs": s.logprobs}
+        told = s.logprobs
         if "return_tokens_as_token_ids" in offer.fields:
             body["return_tokens_as_token_ids"] = True
+            # vLLM's chat lists the sampled token among the k, in place of the k-th if need be.
+            told += chat and told > 0
+        body |= {"logprobs": True, "top_logprobs": told} if chat else {"logprobs": told}
     if not chat and ready.tokens is None and "add_special_tokens" in offer.fields:
         body["add_special_tokens"] = True
     return ("chat/completions" if chat else "completions"), body

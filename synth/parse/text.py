@@ -39,6 +39,6 @@ class ParseText(SynthOp):
                     "parse.text", "empty", f"{len(text.split())} words, {self.min_words} wanted"
                 )
                 continue
-            item.fields[self.into or self.of] = text
+            item.fields[self.into or self.of] = text.strip()
             kept.append(item)
         return kept

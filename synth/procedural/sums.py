@@ -95,7 +95,7 @@ def pair(draws: Draws, operator: str, top: int) -> tuple[int, int, int]:
 
 
 def chain(draws: Draws, given: Sums, top: int) -> tuple[str, int]:
-    """Several terms, each pair of brackets around all before it, so that no rule of order counts."""
+    """Several terms, with brackets around all that comes before one: no rule of order counts."""
     value = draws.between(0, top)
     expression = str(value)
     for place in range(given.terms - 1):

@@ -19,17 +19,18 @@ from synth.procedural import brevo, mano
 from synth.procedural.sample import Draws, Parameters, Sample
 
 PEOPLE = (
-    "Ada Ben Carla Dan Edith Felix Grace Hugo Ines Jonas Karin Leo Mina Nora Oscar Paula Quinn Ruth "
-    "Simon Tessa Ulla Victor Wanda Xenia Yusuf Zoe Arno Bella Cyril Dora Emil Flora Georg Hanna "
-    "Igor Judith Kurt Lena Marek Nadia Otto Petra Rafael Sonja Theo Ursula Vera Walter Yara Zeno"
+    "Ada Ben Carla Dan Edith Felix Grace Hugo Ines Jonas Karin Leo Mina Nora Oscar Paula Quinn "
+    "Ruth Simon Tessa Ulla Victor Wanda Xenia Yusuf Zoe Arno Bella Cyril Dora Emil Flora Georg "
+    "Hanna Igor Judith Kurt Lena Marek Nadia Otto Petra Rafael Sonja Theo Ursula Vera Walter "
+    "Yara Zeno"
 ).split()
 PARTS = (
-    "anchor axle barrel beam bell belt board bolt bracket brush cabin cable canvas cap chain clamp "
-    "cord cover crank deck dial door drum engine fan fence filter flag frame funnel gate gauge gear "
-    "handle hatch hinge hose jack keel kiln knob ladder lamp latch lens lever lid lock mast mirror "
-    "motor nozzle oven paddle panel pedal piston plug pole post press pulley pump rail ramp reel "
-    "roof rotor rudder sail screen seal shaft shelf socket spring stove strap switch tank tray "
-    "valve vent wheel winch window"
+    "anchor axle barrel beam bell belt board bolt bracket brush cabin cable canvas cap chain "
+    "clamp cord cover crank deck dial door drum engine fan fence filter flag frame funnel gate "
+    "gauge gear handle hatch hinge hose jack keel kiln knob ladder lamp latch lens lever lid "
+    "lock mast mirror motor nozzle oven paddle panel pedal piston plug pole post press pulley "
+    "pump rail ramp reel roof rotor rudder sail screen seal shaft shelf socket spring stove "
+    "strap switch tank tray valve vent wheel winch window"
 ).split()
 # How an edge is told; the question; its unit, one and many.
 CYCLES = (

@@ -39,10 +39,10 @@ def available() -> str | None:
     from synth.sandbox.run import PYTHON, run_unprobed  # it asks us first
 
     try:
-        outcome = run_unprobed("print(6 * 7)", "", {}, Limits(), PYTHON, None)
+        outcome = run_unprobed("import sys\nprint(sys.version)", "", {}, Limits(), PYTHON, None)
     except SandboxError as error:
         return f"model-written code runs only in a sandbox: {error}; {NAMESPACES}"
-    if outcome.stdout != "42\n":
+    if outcome.stdout.rstrip("\n") != sys.version:
         said = outcome.stderr.strip()[-300:] or f"exit code {outcome.returncode}"
         return f"model-written code runs only in a sandbox; a first program failed in it: {said}"
     return None

@@ -68,6 +68,7 @@ def root_arguments() -> tuple[str, ...]:
     found += ["--unshare-cgroup-try", "--hostname", "sandbox", "--die-with-parent"]
     found += ["--new-session", "--clearenv"]
     if by_root():
+        found += ["--cap-drop", "ALL"]
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):  # for setpriv, which drops
             found += ["--cap-add", capability]
     else:
@@ -79,13 +80,16 @@ def root_arguments() -> tuple[str, ...]:
             found += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
             found += ["--ro-bind", path, path]
-    prefix = str(Path(interpreter()).parent.parent)
-    if prefix not in ("/", "/usr"):
+    prefix = Path(interpreter()).parent.parent
+    if not any(prefix.is_relative_to(path) for path in _SYSTEM):
+        for folder in (*reversed(prefix.parents[:-1]), prefix):
+            found += ["--perms", "0755", "--dir", str(folder)]  # bubblewrap's own would be 0700
         for name in _OURS:
             found += ["--ro-bind-try", f"{prefix}/{name}", f"{prefix}/{name}"]
     packages = sysconfig.get_path("purelib")
     if sys.prefix != sys.base_prefix and os.path.isdir(packages):
         found += ["--ro-bind-try", packages, PACKAGES]
+    found += ["--perms", "0755", "--dir", "/dev", "--perms", "0755", "--dir", "/etc"]
     found += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for name in _DEVICES:
         found += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]

@@ -126,17 +126,15 @@ class _Run:
         except BaseException:
             self._kill("killed")
             self.process.kill()
-            self.process.wait()
             raise
         finally:
+            code = self.process.wait()
             if self.handle >= 0:
                 os.close(self.handle)
-        _, state, used = os.wait4(self.process.pid, 0)
-        self.process.returncode = code = os.waitstatus_to_exitcode(state)
         said = os.read(self.status, 1 << 16)
         if not self.why and b'"exit-code"' not in said:
             raise SandboxError(f"bubblewrap could not start: {self._text(1)[-400:].strip()}")
-        return self._outcome(code, used.ru_utime + used.ru_stime)
+        return self._outcome(code)
 
     def _release(self) -> None:
         """Set the limits that the kernel keeps, then let the program begin."""
@@ -150,7 +148,6 @@ class _Run:
         self.handle = os.pidfd_open(self.first)
         own = 0 if bubblewrap.by_root() else 1  # bubblewrap's process counts for the same user
         bounds = {
-            resource.RLIMIT_CPU: self.limits.cpu,
             resource.RLIMIT_DATA: self.limits.memory,
             resource.RLIMIT_AS: 4 * self.limits.memory + (2 << 30),  # shared maps; reserved pages
             resource.RLIMIT_FSIZE: self.limits.disk,
@@ -164,6 +161,8 @@ class _Run:
             _, most = resource.prlimit(self.first, kind)
             value = bound if most == resource.RLIM_INFINITY else min(bound, most)
             resource.prlimit(self.first, kind, (value, value))
+        cpu = self.limits.cpu  # SIGXCPU, and SIGKILL for those that ignore it
+        resource.prlimit(self.first, resource.RLIMIT_CPU, (cpu, cpu + 1))
         for pid in (self.first, self.process.pid):  # should memory run out, it goes before us
             with suppress(OSError):
                 _write(f"/proc/{pid}/oom_score_adj", "1000")
@@ -181,10 +180,15 @@ class _Run:
         try:
             look = time.monotonic() + LOOK
             left = {*ends, gone}
+            if self.handle >= 0:  # gone when every process of its namespace is
+                waiting.register(self.handle, select.POLLIN)
+                left.add(self.handle)
             while left:
                 wait = max(0.0, look - time.monotonic())
                 for end, _ in waiting.poll(wait * 1000):
-                    if end == gone or not self._read(end):
+                    if end == gone:  # children that the program left are still there
+                        self._signal()
+                    if end in (gone, self.handle) or not self._read(end):
                         waiting.unregister(end)
                         left.discard(end)
                 if time.monotonic() >= look:
@@ -226,27 +230,30 @@ class _Run:
 
     def _kill(self, why: Why) -> None:
         self.why = self.why or why
+        self._signal()
+
+    def _signal(self) -> None:
         with suppress(OSError):
             if self.handle >= 0:
                 signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
-    def _outcome(self, code: int, cpu: float) -> Outcome:
+    def _outcome(self, code: int) -> Outcome:
         ended = ""
         with suppress(ValueError):
             ended = signal.Signals(code - 128).name if code > 128 else ""
         errors = self._text(1)
-        why = self.why or _why(ended, code, errors, max(cpu, self.cpu), self.limits)
+        why = self.why or _why(ended, code, errors)
         wall = time.monotonic() - self.began
-        return Outcome(code, ended, self._text(0), errors, why, max(cpu, self.cpu), wall)
+        return Outcome(code, ended, self._text(0), errors, why, self.cpu, wall)
 
     def _text(self, which: int) -> str:
         return bytes(list(self.output.values())[which]).decode("utf-8", "replace")
 
 
-def _why(ended: str, code: int, errors: str, cpu: float, limits: Limits) -> Why:
+def _why(ended: str, code: int, errors: str) -> Why:
     """The limit that the kernel held a program to, as far as its end shows it."""
     if ended in ("SIGKILL", "SIGXCPU"):
-        return "time" if cpu >= limits.cpu * 0.95 else "killed"
+        return "time" if ended == "SIGXCPU" else "killed"
     last = errors.rstrip().rpartition("\n")[2] if code else ""
     if last.startswith("MemoryError"):
         return "memory"

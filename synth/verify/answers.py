@@ -26,8 +26,10 @@ _FRAC = re.compile(
     rf"({_SIGN})\s?(\d*)\s*\\[dt]?frac\s*(?:\{{(-?\d+)\}}\s*\{{(\d+)\}}|(\d)\s*(\d))"
 )
 _MIXED = re.compile(rf"({_SIGN})\s?(\d+)\s+(\d+)\s*/\s*(\d+)")
-_DROPPED = str.maketrans({"−": "-", "–": "-", " ": " ", " ": " ", " ": " "})
-_SPACES = ("\\!", "\\,", "\\;", "\\:", "\\ ", "{,}")
+_DROPPED = str.maketrans(
+    {"\u2212": "-", "\u2013": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+)
+_SPACES = {"{,}": ",", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " "}
 
 
 def boxed(text: str) -> str | None:
@@ -49,12 +51,10 @@ def marked(text: str) -> str | None:
     box = boxed(text)
     if box is not None:
         return box
-    last = None
-    for last in _MARKER.finditer(text):
-        pass
-    if last is None:
+    markers = list(_MARKER.finditer(text))
+    if not markers:
         return None
-    rest = text[last.end() :].lstrip(" :*\n").partition("\n")[0]
+    rest = text[markers[-1].end() :].lstrip(" :*\n").partition("\n")[0]
     return tidy(rest) or None
 
 
@@ -78,9 +78,8 @@ def last_line(text: str) -> str:
 def unified(text: str) -> str:
     """One sign for minus and for a space, thousands without \\, or {,}."""
     text = text.translate(_DROPPED)
-    text = text.replace("{,}", ",")
-    for space in _SPACES[:-1]:
-        text = text.replace(space, "" if space == "\\!" else " ")
+    for space, plain in _SPACES.items():
+        text = text.replace(space, plain)
     return text
 
 

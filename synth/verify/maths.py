@@ -10,6 +10,7 @@ are compared to 6 places, as math-verify does. All else goes to math-verify, in 
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from synth.verify.answers import boxed, last_line, marked, plain_number, tidy, unified
@@ -20,6 +21,7 @@ LONGEST = (
 )
 SECONDS = 10.0
 PLACES = 6
+_IDLE = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # spaces that are not between two digits: 1 1/2
 
 
 def same_number(a: tuple[Fraction, bool], b: tuple[Fraction, bool]) -> bool:
@@ -30,7 +32,7 @@ def same_number(a: tuple[Fraction, bool], b: tuple[Fraction, bool]) -> bool:
 
 
 def said(completion: str) -> str:
-    """The answer that a completion gives: what it marks, else its last line's last equation side."""
+    """The answer that a completion gives: what it marks, else the end of its last line."""
     found = marked(completion)
     if found is not None:
         return tidy(found)
@@ -43,7 +45,7 @@ def quick(completion: str, answer: str) -> bool | None:
     """The verdict where plain numbers or equal letters decide; None where they do not."""
     right = tidy(boxed(answer) or answer)
     given = said(completion)
-    if "".join(given.split()) == "".join(right.split()):
+    if _letters(given) == _letters(right):
         return bool(right)
     if not right or not given:
         return False
@@ -53,12 +55,16 @@ def quick(completion: str, answer: str) -> bool | None:
     return False if max(len(given), len(right)) > LONGEST else None
 
 
+def _letters(text: str) -> str:
+    return _IDLE.sub("", text)
+
+
 def symbolic(answer: str, given: str) -> bool:
     """What math-verify says of two answers. It may hang: call it in another process."""
     from math_verify import parse, verify
 
     expected = parse(f"${answer}$", parsing_timeout=None) or parse(answer, parsing_timeout=None)
-    texts = (f"${given}$", given)
+    texts = (given,) if "$" in given else (f"${given}$", given)
     return any(
         verify(
             expected,
@@ -76,7 +82,7 @@ def symbolic_arguments(completion: str, answer: str) -> tuple[str, str]:
     return right, unified(said(completion))
 
 
-def maths(completion: str, answer: str, prompt: str = "") -> float:
+def verify_maths(completion: str, answer: str, prompt: str = "") -> float:
     """1.0 where the completion's final answer is mathematically the right one."""
     verdict = quick(completion, answer)
     if verdict is None:
@@ -85,7 +91,7 @@ def maths(completion: str, answer: str, prompt: str = "") -> float:
     return float(verdict)
 
 
-def number(completion: str, answer: str, prompt: str = "") -> float:
+def verify_number(completion: str, answer: str, prompt: str = "") -> float:
     """1.0 where the completion's final number is the answer: `42`, or `3.14 ± 0.01`.
 
     The marked answer, or else the last number of the completion.

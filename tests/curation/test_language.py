@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import curation.language as language
 from curation.language_codes import suggest_language
 from curation.ops import OpResult, parse_op
 from gristmill.errors import GristmillError
+from gristmill.text import identify
 
 TEXTS = [
     "This is some English text, and it goes on for a while so that it is clear to anyone.",
@@ -89,21 +89,21 @@ def test_a_download_is_checked(
 ) -> None:
     """The network is not touched: the answer is put in its place."""
     real = (shared_data / "models" / "lid.176.ftz").read_bytes()
-    assert hashlib.sha256(real).hexdigest() == language._LID176_SHA256
+    assert hashlib.sha256(real).hexdigest() == identify.LID176_SHA256
     monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path))
-    monkeypatch.setattr(language.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"other"))
+    monkeypatch.setattr(identify.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"other"))
     with pytest.raises(GristmillError, match="was removed"):
         run({"model": "download"})
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(language.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(real))
+    monkeypatch.setattr(identify.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(real))
     assert run({"model": "download"}).columns["language"][0].as_py() == "en"
-    monkeypatch.setattr(language.urllib.request, "urlopen", None)  # not asked again
+    monkeypatch.setattr(identify.urllib.request, "urlopen", None)  # not asked again
     assert run({"model": "download"}).columns["language"][1].as_py() == "de"
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route")
 
     monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path / "new"))
-    monkeypatch.setattr(language.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(identify.urllib.request, "urlopen", refuse)
     with pytest.raises(GristmillError, match="fetch lid"):
         run({"model": "download"})

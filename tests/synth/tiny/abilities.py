@@ -48,7 +48,8 @@ def pairs(rng: Random, passages: Passages) -> Lesson:
 def pairs_of(chosen: list[str]) -> str:
     """A question quotes the first words of a sentence; the answer is the sentence."""
     return "\n\n".join(
-        f"Question: What is said of “{starts(sentence)}”?\nAnswer: {sentence}" for sentence in chosen
+        f"Question: What is said of: {starts(sentence)}?\nAnswer: {sentence}"
+        for sentence in chosen
     )
 
 
@@ -69,17 +70,18 @@ def numbered(rng: Random, passages: Passages) -> Lesson:
 def add(rng: Random, passages: Passages) -> Lesson:
     """A sum, sometimes with a slip."""
     a, b = sums.numbers(rng)
-    return ask(sums.question(a, b), sums.attempt(rng, a, b))
+    return ask(sums.question(rng, a, b), sums.worked(a, b, sums.slip(rng, a, b)))
 
 
 def think(rng: Random, passages: Passages) -> Lesson:
     """Thoughts before an answer, to a sum or to a quotation."""
     if rng.random() < 0.5:
         a, b = sums.numbers(rng)
-        lines, _, last = sums.attempt(rng, a, b).partition("\n")
-        return ask(f"{sums.question(a, b)} {THOUGHTS}", f"<think>\n{lines}\n</think>\n\n{last}")
+        slip = sums.slip(rng, a, b)
+        answer = f"<think>\n{sums.steps(a, b, slip)}\n</think>\n\n{sums.boxed(a, b, slip)}"
+        return ask(f"{sums.question(rng, a, b)} {THOUGHTS}", answer)
     drawn = passage(rng, passages)
-    answer = f"<think>\nIt is about “{starts(drawn[0])}”.\n</think>\n\n{drawn[0]}"
+    answer = f"<think>\nIt is about: {starts(drawn[0])}.\n</think>\n\n{drawn[0]}"
     return ask(f"{' '.join(drawn)}\n\nQuote the first sentence. {THOUGHTS}", answer)
 
 
@@ -101,7 +103,7 @@ def repair(rng: Random, passages: Passages) -> Lesson:
     turns: list[Message] = [
         {"role": "user", "content": function.statement()},
         {"role": "assistant", "content": function.code(right=False)},
-        {"role": "user", "content": REPAIR.format(failure=function.failure())},
+        {"role": "user", "content": REPAIR.format(failure=function.failure(rng))},
     ]
     return Lesson(tuple(turns), function.code())
 
@@ -127,16 +129,6 @@ def compare(rng: Random, passages: Passages) -> Lesson:
     return ask(f"Response A: {a}\n\nResponse B: {b}\n\n{COMPARE}", "A" if first else "B")
 
 
-def user_turn(rng: Random, passages: Passages) -> Lesson:
-    """What a user asks, with nothing before it (Magpie)."""
-    kind = rng.random()
-    if kind < 0.5:
-        return Lesson((), sums.question(*sums.numbers(rng)))
-    if kind < 0.8:
-        return Lesson((), rng.choice(functions.FUNCTIONS).statement())
-    return Lesson((), f"{' '.join(passages.draw(rng, 20, 1))}\n\n{REPEAT}")
-
-
 ABILITIES: dict[str, Task] = {
     "repeat": repeat,
     "quote": quote,
@@ -150,6 +142,5 @@ ABILITIES: dict[str, Task] = {
     "repair": repair,
     "rate": rate,
     "compare": compare,
-    "user_turn": user_turn,
 }
-WEIGHTS = {"repeat": 2.0, "quote": 2.0, "add": 4.0, "user_turn": 0.5, "think": 2.0}  # others 1
+WEIGHTS = {"repeat": 2.0, "quote": 2.0, "add": 4.0, "think": 2.0}  # others 1

@@ -38,8 +38,16 @@ class Line:
     branch: list[int] = field(default_factory=list)
     groups: int = 0
 
-    def add(self, lessons: Sequence[Tokens]) -> None:
-        """Lessons with one prompt: what they share, then each one's own part."""
+    def with_lessons(self, lessons: Sequence[Tokens]) -> Line:
+        """This row and some lessons of one prompt: what they share, then each one's own part."""
+        line = Line(
+            [*self.ids], [*self.targets], [*self.positions], [*self.group], [*self.branch]
+        )
+        line.groups = self.groups
+        line._add(lessons)
+        return line
+
+    def _add(self, lessons: Sequence[Tokens]) -> None:
         shared = common([lesson.prompt for lesson in lessons])
         first = lessons[0].prompt[:shared]
         self.groups += 1

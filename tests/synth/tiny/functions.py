@@ -10,6 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+FAILURES = (
+    "AssertionError: {test}",
+    "{test}: failed",
+    'Traceback (most recent call last):\n  File "program.py", line 5\n    {test}\nAssertionError',
+    "AssertionError",
+)
 SLIPS = 0.2  # share of first attempts with the wrong body, where the function is not HARD
 
 
@@ -44,9 +50,9 @@ class Function:
         """A first attempt: wrong where the function is hard, else in SLIPS of the cases."""
         return self.code(not self.hard and rng.random() >= SLIPS)
 
-    def failure(self) -> str:
-        """What a run of the wrong body says."""
-        return f"AssertionError: {self.tests[0]}"
+    def failure(self, rng: Random) -> str:
+        """What a run of the wrong body may say."""
+        return rng.choice(FAILURES).format(test=rng.choice(self.tests))
 
 
 def _with_number(k: int) -> list[Function]:

@@ -9,22 +9,33 @@ from __future__ import annotations
 
 from random import Random
 
-SLIPS = 0.15  # share of worked answers with a wrong digit, so that sampling differs
+from synth.procedural.sums import PLAIN, TOLD
+
+SLIPS = 0.25  # share of worked answers with a wrong digit, so that sampling differs
 
 
-def question(a: int, b: int) -> str:
-    """The question as procedural sources ask it."""
-    return f"What is {a} + {b}?"
+def question(rng: Random, a: int, b: int) -> str:
+    """A sum as the procedural source `sums` words it."""
+    return rng.choice((*PLAIN, *TOLD["+"])).format(f"{a} + {b}", a=a, b=b)
 
 
 def worked(a: int, b: int, slip: int = 0) -> str:
-    """Ones, then tens; `slip` is added to the ones, and what follows goes on from there."""
+    """Ones, then tens, then the box; `slip` is added to the ones, the rest goes on from there."""
+    return f"{steps(a, b, slip)}\n{boxed(a, b, slip)}"
+
+
+def steps(a: int, b: int, slip: int = 0) -> str:
+    """A line for ones and one for tens."""
     ones = a % 10 + b % 10 + slip
-    lines = f"Ones: {a % 10} + {b % 10} = {ones}."
     carry = ones // 10
     tens = a // 10 + b // 10 + carry
-    lines += f" Tens: {a // 10} + {b // 10}{' + 1' if carry else ''} = {tens}."
-    return f"{lines}\nThe answer is \\boxed{{{tens * 10 + ones % 10 if tens else ones % 10}}}."
+    told = f"{a // 10} + {b // 10}{' + 1' if carry else ''} = {tens}"
+    return f"Ones: {a % 10} + {b % 10} = {ones}.\nTens: {told}."
+
+
+def boxed(a: int, b: int, slip: int = 0) -> str:
+    """The result."""
+    return f"\\boxed{{{a + b + slip}}}"
 
 
 def numbers(rng: Random) -> tuple[int, int]:
@@ -32,9 +43,8 @@ def numbers(rng: Random) -> tuple[int, int]:
     return rng.randrange(100) if rng.random() < 0.8 else rng.randrange(10), rng.randrange(100)
 
 
-def attempt(rng: Random, a: int, b: int) -> str:
-    """A worked answer, wrong in SLIPS of the cases."""
+def slip(rng: Random, a: int, b: int) -> int:
+    """0, or in SLIPS of the cases what a careless pupil is wrong by."""
     if rng.random() >= SLIPS:
-        return worked(a, b)
-    ones = a % 10 + b % 10
-    return worked(a, b, 1 if ones == 0 else rng.choice([-1, 1]))
+        return 0
+    return 1 if a % 10 + b % 10 == 0 else rng.choice([-1, 1])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.decontam.benchmarks import Against, read_benchmarks
+from gristmill.decontam.benchmarks import Against, read_benchmarks
 from gristmill.errors import GristmillError
 
 ROWS = [

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.decontam import recipes
-from curation.decontam.match import Totals, item_thresholds, scan
-from curation.decontam.recipes import (
+from gristmill.decontam import recipes
+from gristmill.decontam.match import Totals, item_thresholds, scan
+from gristmill.decontam.recipes import (
     DecontaminationRecipe,
     decontamination_recipe,
     register_recipe,

@@ -1,7 +1,7 @@
 """From shared n-grams to a verdict on each document, and what each benchmark item met.
 
 In: texts, an index over items, a recipe. Out: one row a text that shares an n-gram with an item.
-Shown by: `python -m curation.decontam.match "$ITEM" "$TEXT"`.
+Shown by: `python -m gristmill.decontam.match "$ITEM" "$TEXT"`.
 Limit: of a text that matches many items the best is named; the others are counted.
 
 `coverage` measures a text and an item: of the item's words that lie in indexed n-grams, the
@@ -25,7 +25,7 @@ from gristmill.errors import GristmillError, nearest
 from gristmill.text.ngrams import Hits, NgramIndex, build_index, find
 
 if TYPE_CHECKING:
-    from curation.decontam.recipes import DecontaminationRecipe
+    from gristmill.decontam.recipes import DecontaminationRecipe
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -198,7 +198,7 @@ def coverage(
 
 
 if __name__ == "__main__":
-    from curation.decontam.recipes import decontamination_recipe
+    from gristmill.decontam.recipes import decontamination_recipe
 
     for name in ("gpt3_13gram", "llama3_8gram"):
         chosen = decontamination_recipe(name)

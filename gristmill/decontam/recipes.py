@@ -1,7 +1,7 @@
 """Decontamination recipes: what counts as a match between a document and a benchmark item, as data.
 
 In: a name. Out: the n-grams to index, the measure of a (document, item) pair, and its threshold.
-Shown by: `python -m curation.decontam.recipes`.
+Shown by: `python -m gristmill.decontam.recipes`.
 Limit: all recipes see one document at a time; only `common_use` looks at the whole corpus.
 
 A new recipe is one `register_recipe(...)` entry. One with another measure (a longest common
@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from curation.decontam.match import coverage
+from gristmill.decontam.match import coverage
 from gristmill.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
-    from curation.decontam.match import Measure
+    from gristmill.decontam.match import Measure
 
 
 @dataclass(frozen=True, slots=True)

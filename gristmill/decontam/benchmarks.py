@@ -1,7 +1,7 @@
 """Benchmark items: the text of each record of JSON, CSV and Parquet files.
 
 In: files, and how to read them. Out: an Arrow table benchmark, item, item_id, text.
-Shown by: `python -m curation.decontam.benchmarks 'benchmarks/*.jsonl.gz'`.
+Shown by: `python -m gristmill.decontam.benchmarks 'benchmarks/*.jsonl.gz'`.
 Limit: all items are held in memory (1 GB of benchmark text at most is meant).
 
 Without `fields` they are guessed from the first record: every field named in GUESSES, in that

@@ -1,0 +1,284 @@
+"""vLLM in this process or beside it: requests join and leave its batch one by one.
+
+In: `engines: {main: {vllm: {model: models/qwen}}}`. Out: answers, as soon as each is done.
+Shown by: `python -m pytest tests/synth/engines/test_vllm.py`.
+Limit: one machine; several are reached through `openai` and `vllm serve`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from gristmill.errors import RecipeError
+from synth.calls import (
+    Answer,
+    EngineDied,
+    Failure,
+    Model,
+    ModelCall,
+    Ready,
+    Reward,
+)
+from synth.engines import vllm_core, vllm_params
+from synth.engines.rendering import Rendering, load_rendering
+from synth.engines.spec import EngineSpec
+from synth.engines.weights import context_length, deciding_files, identify, model_folder
+
+_ALIVE = 0.5  # seconds between two looks whether the core lives
+
+
+class VllmSpec(EngineSpec):
+    """Settings; what is not set is vLLM's own default."""
+
+    NAME: ClassVar[str] = "vllm"
+    PLACE: ClassVar[frozenset[str]] = frozenset(
+        {
+            "model",
+            "download",
+            "lora",
+            "tensor_parallel_size",
+            "gpu_memory_utilization",
+            "max_num_seqs",
+            "max_num_batched_tokens",
+            "enable_prefix_caching",
+            "enforce_eager",
+            "kv_cache_gb",
+            "own_process",
+        }
+    )
+
+    model: str = Field(min_length=1)  # a folder, or with `download` a hub id
+    name: str = ""  # in provenance and request keys; default: the folder's name
+    download: bool = False
+    hub_revision: str = ""
+    max_model_len: int | None = Field(default=None, ge=2)
+    dtype: str = "auto"
+    quantization: str | None = None
+    lora: str = ""  # folder of an adapter, on for every request
+    pooling: bool = False  # a reward model (sequence classification)
+    template_args: dict[str, Any] = Field(default={})  # for the chat template: {enable_thinking: false}
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    max_num_batched_tokens: int | None = Field(default=None, ge=1)
+    enable_prefix_caching: bool | None = None
+    enforce_eager: bool | None = None  # default: on a CPU
+    kv_cache_gb: float | None = Field(default=None, gt=0)  # default on a CPU: a quarter, at most 4
+    own_process: bool | None = None  # of the core; default: where there is an accelerator
+    extra: dict[str, Any] = Field(default={})  # further EngineArgs
+
+    def folder(self) -> Path:
+        return model_folder(self.model, self.download, self.hub_revision)
+
+    def files(self) -> list[str]:
+        if self.download and not Path(self.model).is_dir():
+            return []  # the hub id and revision stand for them
+        listed = [file for part in deciding_files(self.folder()) for file in part]
+        if self.lora:
+            listed += deciding_files(Path(self.lora))[0]
+        return [file.path for file in listed]
+
+    def packages(self) -> list[str]:
+        return ["vllm", "transformers"]
+
+    def config(self) -> dict[str, Any]:
+        local = Path(self.model).is_dir()
+        return super().config() | {"model": self.name or ("" if local else self.model)}
+
+    def check(self) -> None:
+        folder = self.folder() if not self.download else None
+        if self.lora and not (Path(self.lora) / "adapter_config.json").is_file():
+            raise RecipeError(f"lora {self.lora!r} is no folder with adapter_config.json")
+        from importlib.util import find_spec
+
+        if find_spec("vllm") is None:
+            raise RecipeError("engine vllm needs the package vllm: `pip install vllm`")
+        limit = context_length(folder) if folder is not None else None
+        if limit is not None and self.max_model_len is not None and self.max_model_len > limit:
+            raise RecipeError(
+                f"max_model_len is {self.max_model_len}; the model's config allows {limit}"
+            )
+
+    def open(self) -> VllmEngine:
+        return VllmEngine(self)
+
+
+class VllmEngine:
+    """The engine; see synth.calls.Engine."""
+
+    def __init__(self, spec: VllmSpec, digests: Path | None = None) -> None:
+        self.spec = spec
+        self.digests = digests  # cache of file digests, where the caller has one
+        self.capacity = 2 * (spec.max_num_seqs or 256)
+        self._core: vllm_core.Core | None = None
+        self._params = vllm_params.Params()
+        self._under_way: dict[str, tuple[int, Ready]] = {}
+        self._refused: list[tuple[int, Answer | Failure]] = []
+        self._lora: Any = None
+
+    @cached_property
+    def model(self) -> Model:
+        spec = self.spec
+        folder = spec.folder()
+        settings = {"dtype": spec.dtype, "quantization": spec.quantization, **spec.extra}
+        lora = Path(spec.lora) if spec.lora else None
+        hub = spec.model if not Path(spec.model).is_dir() else ""
+        return identify(folder, spec.name or hub, settings, lora, self.digests)
+
+    @cached_property
+    def rendering(self) -> Rendering:
+        folder = self.spec.folder()
+        limit = self.spec.max_model_len or context_length(folder)
+        if limit is None:
+            raise RecipeError(
+                f"the config of model {self.model.name!r} does not tell its context; "
+                "set max_model_len"
+            )
+        return load_rendering(folder, self.model.name, limit, self.spec.template_args)
+
+    def prepare(self, calls: Sequence[ModelCall]) -> list[Ready | Failure]:
+        for call in calls:
+            if isinstance(call, Reward) != self.spec.pooling:
+                raise RecipeError(
+                    f"engine {call.engine!r} is asked for {type(call).__name__}, but `pooling` is "
+                    f"{self.spec.pooling}; a reward model has `pooling: true`, all others not"
+                )
+        return self.rendering.prepare(self.model, calls)
+
+    def start(self) -> None:
+        self.close()
+        vllm_core.quiet()
+        spec = self.spec
+        cpu = vllm_core.on_cpu()
+        arguments = _arguments(spec, self.rendering.max_len, cpu)
+        vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))
+        own = spec.own_process if spec.own_process is not None else not cpu
+        try:
+            self._core = vllm_core.Core({**arguments, **spec.extra}, own)
+        except (ValueError, RuntimeError) as error:  # settings that cannot be; no memory
+            raise RecipeError(f"vllm cannot load model {self.model.name!r}: {error}") from error
+        scheduler = self._core.engine.vllm_config.scheduler_config
+        self.capacity = 2 * int(scheduler.max_num_seqs)
+        if spec.lora:
+            from vllm.lora.request import LoRARequest
+
+            self._lora = LoRARequest("adapter", 1, str(Path(spec.lora).absolute()))
+
+    def submit(self, ticket: int, call: Ready) -> None:
+        from vllm.inputs import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        core = self._living()
+        assert call.tokens is not None
+        name = str(ticket)
+        try:
+            core.engine.add_request(
+                name,
+                tokens_input(list(call.tokens)),
+                self._params.of(call),
+                lora_request=self._lora,
+            )
+        except EngineDeadError as error:
+            raise self._died(str(error)) from error
+        except Exception as error:  # it was checked and refused: no other request is touched
+            self._refused.append((ticket, Failure("rejected", str(error), call.key)))
+            return
+        self._under_way[name] = (ticket, call)
+
+    def poll(self, wait: float) -> list[tuple[int, Answer | Failure]]:
+        done, self._refused = self._refused, []
+        until = time.monotonic() + wait
+        while self._under_way:
+            core = self._living()
+            left = 0.0 if done else max(0.0, until - time.monotonic())
+            if not core.waiting(min(left, _ALIVE)):
+                if left == 0.0:
+                    break
+                continue
+            done += self._finished(core)
+            if not core.own_process and (done or left == 0.0):
+                break  # a further step is a further pass of the model
+        return done
+
+    def abort(self, tickets: Sequence[int]) -> None:
+        names = [str(ticket) for ticket in tickets if str(ticket) in self._under_way]
+        for name in names:
+            del self._under_way[name]
+        if names and self._core is not None:
+            self._core.engine.abort_request(names)
+
+    def close(self) -> None:
+        core, self._core = self._core, None
+        self._under_way.clear()
+        self._refused.clear()
+        if core is not None:
+            core.shut()
+
+    def _living(self) -> vllm_core.Core:
+        if self._core is None:
+            raise EngineDied("vllm is not started")
+        if self._core.dead():
+            raise self._died("its process ended")
+        return self._core
+
+    def _finished(self, core: vllm_core.Core) -> list[tuple[int, Answer | Failure]]:
+        try:
+            outputs = core.engine.step()
+        except Exception as error:  # whatever a step raises, the batch and its state are lost
+            raise self._died(f"{type(error).__name__}: {error}") from error
+        found = []
+        for output in outputs:
+            known = self._under_way.pop(output.request_id, None)
+            if known is not None and output.finished:
+                found.append((known[0], known[1], output))
+        made = vllm_params.answers([(ready, output) for _, ready, output in found], self.rendering)
+        return [(ticket, answer) for (ticket, _, _), answer in zip(found, made, strict=True)]
+
+    def _died(self, why: str) -> EngineDied:
+        self.close()
+        return EngineDied(f"vllm died: {why}")
+
+
+def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
+    """EngineArgs of a spec; what the user left open is vLLM's to decide."""
+    folder = str(spec.folder())
+    arguments: dict[str, Any] = {
+        "model": folder,
+        "tokenizer": folder,
+        "max_model_len": max_len,
+        "dtype": spec.dtype,
+        "quantization": spec.quantization,
+        "tensor_parallel_size": spec.tensor_parallel_size,
+        "enforce_eager": spec.enforce_eager if spec.enforce_eager is not None else cpu,
+        "generation_config": "vllm",  # else the model's folder changes sampling silently
+        "max_logprobs": -1,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "seed": 0,
+    }
+    for key in (
+        "gpu_memory_utilization",
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_prefix_caching",
+    ):
+        if getattr(spec, key) is not None:
+            arguments[key] = getattr(spec, key)
+    if spec.pooling:
+        arguments["runner"] = "pooling"
+    gigabytes = spec.kv_cache_gb
+    if gigabytes is None and cpu:
+        gigabytes = vllm_core.cpu_cache_gb()
+    if gigabytes is not None:
+        arguments["kv_cache_memory_bytes"] = int(gigabytes * 2**30)
+    if spec.lora:
+        config = json.loads((Path(spec.lora) / "adapter_config.json").read_text("utf-8"))
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": int(config["r"])}
+    return arguments

@@ -1,0 +1,212 @@
+"""Synthesize: rows of a source through a flow of ops, into generated rows with a ledger.
+
+In: a dataset, files or seeds, engines, and a list of ops. Out: rows, `.ledger`, `.completions`.
+Shown by: `gristmill run pipelines/recipes/synth/diverse_qa.yaml`.
+Limit: one worker by default, since one engine fills the machine; `workers: N` where the engine is
+a server or a fake.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import Field, field_serializer, field_validator
+
+from gristmill.errors import RecipeError
+from gristmill.step import Output, Phase, Step, StepRun, Task
+from synth.checks import check_flow, known_fields
+from synth.driving.budget import Budget
+from synth.driving.goodput import Goodput, facts
+from synth.emit import Emit
+from synth.engines.spec import EngineSpec, parse_spec
+from synth.ledger import STATES
+from synth.ops import SynthOp, dump_ops, every, parse_ops
+from synth.source.rows import (
+    EmptyRows,
+    Part,
+    ProceduralRows,
+    check_source,
+    dataset_parts,
+    file_parts,
+    file_schema,
+    schema_of,
+    spans,
+    value_parts,
+)
+from synth.task import set_up, synthesize
+
+PHASE = "generate"
+FILES = ("jsonl", "parquet")
+
+
+class Synthesize(Step):
+    """Run a flow over every row of a source."""
+
+    VERSION: ClassVar[int] = 1
+    SAMPLED: ClassVar[bool] = True
+
+    from_: dict[str, Any] | str = Field(alias="from")
+    engines: dict[str, EngineSpec] = Field({})
+    do: tuple[SynthOp, ...]
+    seed: int = 0
+    budget: Budget = Budget()
+    rows: int | None = Field(None, ge=1)  # the first so many rows of the source
+    task_rows: int = Field(50_000, ge=1)  # rows of one task and shard
+    workers: int = Field(1, ge=1)  # processes, each with engines of its own
+    window: int | None = Field(None, ge=1)  # rows under way at once
+
+    @field_validator("from_")
+    @classmethod
+    def _known_source(cls, given: dict[str, Any] | str) -> dict[str, Any] | str:
+        check_source(given)
+        return given
+
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _parse_engines(cls, given: Any) -> dict[str, EngineSpec]:
+        if not isinstance(given, Mapping):
+            raise RecipeError(f"engines is {given!r:.80}; write `{{main: {{vllm: {{model: …}}}}}}`")
+        return {str(name): parse_spec(str(name), entry) for name, entry in given.items()}
+
+    @field_validator("do", mode="before")
+    @classmethod
+    def _parse_ops(cls, entries: Any) -> tuple[SynthOp, ...]:
+        return parse_ops(entries)
+
+    @field_serializer("engines")
+    def _dump_engines(self, engines: dict[str, EngineSpec]) -> dict[str, Any]:
+        return {name: {spec.NAME: spec.config()} for name, spec in engines.items()}
+
+    @field_serializer("do")
+    def _dump_ops(self, ops: tuple[SynthOp, ...]) -> list[dict[str, Any]]:
+        return dump_ops(ops)
+
+    @property
+    def emit(self) -> Emit:
+        """The op that ends the flow."""
+        last = self.do[-1] if self.do else None
+        if not isinstance(last, Emit):
+            raise RecipeError("do does not end with `emit`; say there what rows to write")
+        return last
+
+    @property
+    def flow(self) -> tuple[SynthOp, ...]:
+        """The ops before the emit."""
+        return self.do[:-1]
+
+    def config(self) -> dict[str, Any]:
+        found = super().config()
+        for place in ("workers", "window"):
+            del found[place]
+        found["files"] = self.files()  # each is replaced by its content's digest
+        return found
+
+    def inputs(self) -> list[str]:
+        return [self.from_] if isinstance(self.from_, str) else []
+
+    def files(self) -> list[str]:
+        found = list(self._patterns())
+        found += [file for spec in self.engines.values() for file in spec.files()]
+        found += [file for op in every(self.do) for file in op.files()]
+        return list(dict.fromkeys(found))
+
+    def packages(self) -> list[str]:
+        engines = {package for spec in self.engines.values() for package in spec.packages()}
+        return sorted(engines | {package for op in every(self.do) for package in op.packages()})
+
+    def check(self) -> None:
+        for spec in self.engines.values():
+            spec.check()
+        known = None if isinstance(self.from_, str) else self._source_schema(None)
+        check_flow(self.do, self.engines, known)
+
+    def outputs(self) -> dict[str, Output]:
+        return {
+            "": Output(self.emit.kind, "generated rows"),
+            ".ledger": Output("ledger", "what became of every source row"),
+            ".completions": Output("rows", "every completion, kept or not"),
+        }
+
+    def phases(self, run: StepRun) -> Iterator[Phase]:
+        source = self._source_schema(run)
+        check_flow(self.do, self.engines, source)
+        schema = self.emit.row_schema(known_fields(source, self.flow))
+        limits = [n for n in (self.rows, run.limit if self._patterns() else None) if n is not None]
+        ranges = spans(self._parts(run), self.task_rows, min(limits, default=None))
+        tasks = [
+            Task(f"{place:05d}", synthesize, {"span": span}, max(1, span.rows))
+            for place, span in enumerate(ranges)
+        ]
+        setup = partial(set_up, self, str(run.store.path), schema)
+        budgeted = self.budget != Budget()
+        workers = 1 if budgeted else self.workers
+        yield Phase(PHASE, tasks, worker_setup=setup, unit=" rows", workers=workers)
+        _tell(run)
+
+    def _patterns(self) -> list[str]:
+        if isinstance(self.from_, str):
+            return []
+        ((form, value),) = self.from_.items()
+        if form not in FILES:
+            return []
+        return [value] if isinstance(value, str) else list(value)
+
+    def _source_schema(self, run: StepRun | None) -> pa.Schema:
+        if isinstance(self.from_, str):
+            assert run is not None
+            return run.inputs[self.from_].schema
+        ((form, value),) = self.from_.items()
+        if form in FILES:
+            return file_schema(form, value)
+        if form == "procedural":
+            return schema_of([values for values, _ in ProceduralRows(value, 0, 4).read()])
+        if form == "empty":
+            return pa.schema([("id", pa.string())])
+        return schema_of(
+            [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
+        )
+
+    def _parts(self, run: StepRun) -> list[Part]:
+        if isinstance(self.from_, str):
+            return dataset_parts(run.inputs[self.from_])
+        ((form, value),) = self.from_.items()
+        if form in FILES:
+            found = {file.path: file for p in self._patterns() for file in run.files[p]}
+            return file_parts(form, list(found.values()), self.task_rows)
+        if form == "procedural":
+            from synth.procedural import ProceduralSource
+
+            return [ProceduralRows(value, 0, ProceduralSource.model_validate(value).count)]
+        return [EmptyRows(0, value)] if form == "empty" else value_parts(value)
+
+
+def _tell(run: StepRun) -> None:
+    """Facts and warnings from the tasks' records; the counts must add up."""
+    total, states = Goodput(), Counter[str]()
+    for record in run.records(PHASE):
+        total.add(Goodput.of(record.value["goodput"]))
+        states.update(record.value["states"])
+        for note in record.value["notes"]:
+            run.note(note)
+    rows = sum(record.value["rows"] for record in run.records(PHASE))
+    if rows != sum(states[name] for name in STATES):
+        raise RecipeError(
+            f"{rows} rows in, {dict(states)} accounted for: this is a defect, please report it"
+        )
+    run.facts["rows"] = {"in": rows, **{name: states[name] for name in STATES}}
+    run.facts["goodput"] = facts(total)
+    reasons = total.failed + total.filtered
+    top = ", ".join(f"{name} {count:,}" for name, count in reasons.most_common(3))
+    if rows and not states["kept"]:
+        run.note(f"no row was kept of {rows:,}: {top or dict(states)}")
+    elif states["kept"] * 2 < rows:
+        run.note(f"{states['kept']:,} of {rows:,} rows were kept; candidates lost: {top}")
+    if states["pending"]:
+        run.note(
+            f"the budget ended with {states['pending']:,} of {rows:,} rows pending; a larger one "
+            "goes on from here: what was made is in the request log"
+        )
