@@ -47,8 +47,9 @@ class Finished:
 
 @dataclass(slots=True)
 class _Started:
-    """A row whose flow waits for answers."""
+    """A row whose flow waits for answers; `place`: it is the so-many-th of this drive."""
 
+    place: int
     row: Row
     flow: Generator[list[Call], list[Answer | Failure], list[Item]]
     answers: list[Any]
@@ -71,7 +72,6 @@ def drive(
     """Run a flow over rows.
 
     Args:
-        rows: numbered from any number on, without gaps.
         window: rows between the oldest that is not done and the newest; default: by capacity.
     Raises: GristmillError where an engine cannot go on. Whatever ends the iteration, answers that
         came are in the log.
@@ -104,8 +104,8 @@ class Driver:
         self._resumable: deque[_Started] = deque()
         self._under_way: dict[int, _Started] = {}
         self._done: dict[int, Finished] = {}
-        self._next: int | None = None  # the row to be handed out next
-        self._newest = 0
+        self._begun = 0  # rows
+        self._next = 0  # the row to be handed out next
         self._exhausted = False
         self._stopped = False
         self._turn = 0
@@ -146,22 +146,17 @@ class Driver:
         window = self._window or max(WINDOW, ROWS_A_PLACE * capacity)
         waiting = sum(lane.waiting for lane in self._lanes.values())
         with self._goodput.timed("flow"):
-            while waiting < ahead and self._room(window):
+            while waiting < ahead and self._begun - self._next < window:
                 row = next(self._rows, None)
                 if row is None:
                     self._exhausted = True
                     return
-                if self._next is None:
-                    self._next = row.number
-                self._newest = row.number
                 waiting += self._begin(row)
 
-    def _room(self, window: int) -> bool:
-        return self._next is None or self._newest + 1 - self._next < window
-
     def _begin(self, row: Row) -> int:
-        started = _Started(row, flow(self._ops, row), [], 0)
-        self._under_way[row.number] = started
+        started = _Started(self._begun, row, flow(self._ops, row), [], 0)
+        self._under_way[self._begun] = started
+        self._begun += 1
         if row.lost:  # the source could not read it
             self._end(started, [])
             return 0
@@ -189,9 +184,8 @@ class Driver:
         return len(calls)
 
     def _end(self, started: _Started, items: list[Item], pending: bool = False) -> None:
-        number = started.row.number
-        del self._under_way[number]
-        self._done[number] = Finished(
+        del self._under_way[started.place]
+        self._done[started.place] = Finished(
             started.row,
             items,
             "pending" if pending else "ended",
@@ -280,8 +274,8 @@ class Driver:
         for started in list(self._under_way.values()):
             started.flow.close()
             self._end(started, [], pending=True)
-        for number in sorted(self._done):
-            yield self._done.pop(number)
+        for place in sorted(self._done):
+            yield self._done.pop(place)
         for row in self._rows:
             yield Finished(row, [], "pending")
 

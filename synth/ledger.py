@@ -67,7 +67,7 @@ class Outcome:
 
 def ledger_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Rows of LEDGER, in order."""
-    return pa.Table.from_pylist([_ledger_row(one) for one in outcomes], LEDGER)
+    return pa.Table.from_pylist([ledger_row(one) for one in outcomes], LEDGER)
 
 
 def completions_table(outcomes: Sequence[Outcome]) -> pa.Table:
@@ -114,7 +114,8 @@ def account(total: Goodput, one: Outcome) -> None:
             total.lost_tokens[reason] += share + (place < rest)
 
 
-def _ledger_row(one: Outcome) -> dict[str, Any]:
+def ledger_row(one: Outcome) -> dict[str, Any]:
+    """One row of LEDGER; columns that are null throughout are left out."""
     done, row, state = one.done, one.done.row, one.state
     told = _cause(row.lost, state)
     url = row.source.get("url")

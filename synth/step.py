@@ -37,6 +37,7 @@ from synth.source.rows import (
     spans,
     value_parts,
 )
+from synth.source.shots import ShotRows, Shots
 from synth.task import set_up, synthesize
 
 PHASE = "generate"
@@ -49,7 +50,7 @@ class Synthesize(Step):
     VERSION: ClassVar[int] = 1
     SAMPLED: ClassVar[bool] = True
 
-    from_: dict[str, Any] | str = Field(alias="from")
+    from_: dict[str, Any] | str | tuple[str, ...] = Field(alias="from")
     engines: dict[str, EngineSpec] = Field({})
     do: tuple[SynthOp, ...]
     seed: int = 0
@@ -61,7 +62,7 @@ class Synthesize(Step):
 
     @field_validator("from_")
     @classmethod
-    def _known_source(cls, given: dict[str, Any] | str) -> dict[str, Any] | str:
+    def _known_source(cls, given: Any) -> Any:
         check_source(given)
         return given
 
@@ -106,7 +107,8 @@ class Synthesize(Step):
         return found
 
     def inputs(self) -> list[str]:
-        return [self.from_] if isinstance(self.from_, str) else []
+        shots = self._shots()
+        return shots.datasets if shots else self._datasets()
 
     def files(self) -> list[str]:
         found = list(self._patterns())
@@ -121,7 +123,7 @@ class Synthesize(Step):
     def check(self) -> None:
         for spec in self.engines.values():
             spec.check()
-        known = None if isinstance(self.from_, str) else self._source_schema(None)
+        known = None if self._datasets() else self._source_schema(None)
         check_flow(self.do, self.engines, known)
 
     def outputs(self) -> dict[str, Output]:
@@ -147,19 +149,33 @@ class Synthesize(Step):
         yield Phase(PHASE, tasks, worker_setup=setup, unit=" rows", workers=workers)
         _tell(run)
 
-    def _patterns(self) -> list[str]:
-        if isinstance(self.from_, str):
+    def _datasets(self) -> list[str]:
+        if isinstance(self.from_, dict):
             return []
-        ((form, value),) = self.from_.items()
+        return [self.from_] if isinstance(self.from_, str) else list(self.from_)
+
+    def _shots(self) -> Shots | None:
+        given = self.from_.get("shots") if isinstance(self.from_, dict) else None
+        return None if given is None else Shots.model_validate(given)
+
+    def _patterns(self) -> list[str]:
+        if not isinstance(self.from_, dict):
+            return []
+        shots = self._shots()
+        if shots is not None and not isinstance(shots.of, dict):
+            return []
+        ((form, value),) = (shots.of if shots else self.from_).items()
         if form not in FILES:
             return []
         return [value] if isinstance(value, str) else list(value)
 
     def _source_schema(self, run: StepRun | None) -> pa.Schema:
-        if isinstance(self.from_, str):
+        if not isinstance(self.from_, dict):
             assert run is not None
-            return run.inputs[self.from_].schema
+            return run.inputs[self._datasets()[0]].schema
         ((form, value),) = self.from_.items()
+        if form == "shots":
+            return pa.schema([("id", pa.string()), ("examples", pa.list_(pa.struct([])))])
         if form in FILES:
             return file_schema(form, value)
         if form == "procedural":
@@ -171,9 +187,11 @@ class Synthesize(Step):
         )
 
     def _parts(self, run: StepRun) -> list[Part]:
-        if isinstance(self.from_, str):
-            return dataset_parts(run.inputs[self.from_])
+        if not isinstance(self.from_, dict):
+            return [part for ref in self._datasets() for part in dataset_parts(run.inputs[ref])]
         ((form, value),) = self.from_.items()
+        if (shots := self._shots()) is not None:
+            return [ShotRows(self._pool(shots, run), shots.k, self.seed, 0, shots.count)]
         if form in FILES:
             found = {file.path: file for p in self._patterns() for file in run.files[p]}
             return file_parts(form, list(found.values()), self.task_rows)
@@ -182,6 +200,13 @@ class Synthesize(Step):
 
             return [ProceduralRows(value, 0, ProceduralSource.model_validate(value).count)]
         return [EmptyRows(0, value)] if form == "empty" else value_parts(value)
+
+    def _pool(self, shots: Shots, run: StepRun) -> tuple[Part, ...]:
+        if isinstance(shots.of, dict):
+            ((kind, _),) = shots.of.items()
+            found = {file.path: file for p in self._patterns() for file in run.files[p]}
+            return tuple(file_parts(kind, list(found.values()), self.task_rows))
+        return tuple(part for ref in shots.datasets for part in dataset_parts(run.inputs[ref]))
 
 
 def _tell(run: StepRun) -> None:

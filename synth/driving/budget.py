@@ -24,9 +24,9 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tokens: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)  # of one run of the command
-    cost: float | None = Field(None, gt=0)
+    tokens: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0)  # of one run of the command
+    cost: float | None = Field(default=None, gt=0)
 
 
 @dataclass(slots=True)

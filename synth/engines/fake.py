@@ -174,7 +174,7 @@ def prompt_of(call: ModelCall) -> str:
         return call.prefix_text + (call.text or " ".join(map(str, call.tokens or ())))
     if call.messages is not None:
         turns = [f"{turn['role']}: {turn['content']}" for turn in call.messages[:-1]]
-        last = "\n".join(call.messages[-1:] and [call.messages[-1]["content"]])
+        last = call.messages[-1]["content"] if call.messages else ""
         prefix = call.prefix if isinstance(call, Generate) else ""
         return "\n".join([*turns, prefix, last])
     return call.text or (

@@ -11,29 +11,23 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from gristmill.errors import RecipeError
 from gristmill.redact import redact
 from synth.calls import Engine
 from synth.engines.spec import EngineSpec
+from synth.engines.weights import deciding_files
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # capitals: a key that was pasted here is not one
-
-
-class Price(BaseModel):
-    """What a million tokens cost, in any currency; for budgets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
-
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The cost of so many tokens."""
-        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+RESERVED = frozenset(  # in request keys, or what an answer's form depends on
+    "model messages prompt input n stream seed stop max_tokens max_completion_tokens temperature "
+    "top_p top_k min_p repetition_penalty presence_penalty frequency_penalty logprobs "
+    "top_logprobs prompt_logprobs echo response_format structured_outputs".split()
+)
 
 
 class OpenAISpec(EngineSpec):
@@ -57,7 +51,7 @@ class OpenAISpec(EngineSpec):
     timeout_s: float = Field(600.0, gt=0)  # of one attempt
     retries: int = Field(6, ge=0, le=100)
     patience_s: float = Field(300.0, ge=0)  # for a server that went away, or asks to wait
-    price: Price | None = None
+    price: dict[Literal["input", "output"], float] | None = None  # of a million tokens
     extra_body: dict[str, Any] = Field(default_factory=dict)  # into every request
 
     @field_validator("url")
@@ -81,8 +75,29 @@ class OpenAISpec(EngineSpec):
             )
         return given
 
+    @field_validator("price")
+    @classmethod
+    def _whole_price(cls, price: dict[str, float] | None) -> dict[str, float] | None:
+        if price is not None and (len(price) < 2 or min(price.values()) < 0):
+            raise ValueError(
+                f"price is {price}; it takes both, of a million tokens: {{input: 0.15, output: 0.6}}"
+            )
+        return price
+
+    @field_validator("extra_body")
+    @classmethod
+    def _nothing_of_ours(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(RESERVED & set(given)):
+            raise ValueError(
+                f"extra_body has {', '.join(taken)}, which the client sets itself from `sample`; "
+                "leave it out there"
+            )
+        return given
+
     def files(self) -> list[str]:
-        return [f"{self.tokenizer}/*"] if self.tokenizer else []
+        if self.tokenizer is None or not Path(self.tokenizer).is_dir():
+            return []
+        return [file.path for file in deciding_files(Path(self.tokenizer))[1]]
 
     def check(self) -> None:
         self.secrets()

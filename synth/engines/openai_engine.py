@@ -155,7 +155,8 @@ class OpenAIEngine:
                 "`tokenizer` folder of the served model"
             )
         if not isinstance(call, Reward) and call.tokens is not None:
-            return Ready(call, request_key(self.model, call, call.tokens), call.tokens)
+            key = request_key(self.model, call, call.tokens)
+            return Ready(call, key, call.tokens, None, len(call.tokens))
         messages = None if isinstance(call, ScoreTokens) else call.messages
         text = None if messages is not None else call.text or ""
         told: list[Any] = ["text", text] if messages is None else ["chat", list(messages)]

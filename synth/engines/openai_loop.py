@@ -17,15 +17,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gristmill.errors import TaskError
 from synth.calls import Answer, EngineDied, Failure, Ready
+from synth.engines import openai_troubles as troubles
 from synth.engines.openai_http import Again, Down, Hopeless, Wire
 from synth.engines.openai_limits import Rate, Window, backoff, read_queue
 from synth.engines.openai_outbox import Outbox
 
 LOOK_S = 1.0  # between looks at the server's queue, or for a server that is gone
+TELL_S = 0.003  # the driver is woken once for all answers of so many seconds
 IDLE_S = 0.2  # without a request under way, until failures that are held are told
-KEPT = "then run the same command again: finished work is kept"
 
 
 @dataclass(slots=True)
@@ -46,10 +46,11 @@ class Loop:
         self, wire: Wire, window: Window, rates: tuple[Rate, Rate], retries: int, patience_s: float
     ) -> None:
         self.outbox = Outbox()
-        self._wire, self._window = wire, window
+        self._wire, self._base, self._window = wire, wire.site.base, window
         self._requests, self._tokens = rates
         self._retries, self._patience_s = retries, patience_s
         self._inbox: deque[tuple[int, Ready]] = deque()
+        self._telling = False  # the driver will be woken
         self._awake = False  # the loop knows that there is something in the inbox
         self._jobs: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
@@ -137,12 +138,12 @@ class Loop:
         try:
             outcome = await self._wire.ask(job.ready)
         except Down as error:
+            self._window.complaint(time.monotonic())
             if self._search is None:
                 self._search = self._loop.create_task(self._find_again(str(error)))
                 self._search.add_done_callback(self._ended)
         except Hopeless as error:
-            base = self._wire.site.base
-            self.outbox.end(TaskError(f"{base} refuses every request: {error}. Mend that, {KEPT}"))
+            self.outbox.end(troubles.refuses_all(self._base, str(error)))
         finally:
             self._under_way -= 1
             job.task = None
@@ -170,12 +171,8 @@ class Loop:
             return
         asked = outcome.wait or 0.0
         if asked > self._patience_s:
-            self.outbox.end(
-                TaskError(
-                    f"{self._wire.site.base} asks to wait {asked:.0f} s, which is more than "
-                    f"patience_s ({self._patience_s:g}): {outcome.detail}. Wait, {KEPT}"
-                )
-            )
+            end = troubles.asks_to_wait(self._base, asked, self._patience_s, outcome.detail)
+            self.outbox.end(end)
         self._not_before = max(self._not_before, now + asked)
         self._sleeping += 1
         wait = max(asked, backoff(job.ready.key, job.attempts))
@@ -194,19 +191,22 @@ class Loop:
             used = outcome.prompt_tokens + outcome.completion_tokens
             self._tokens.take(used - job.ready.size if used else 0)
         if not self.outbox.put(job.ticket, outcome):
-            self.outbox.end(
-                TaskError(
-                    f"the last {self.outbox.held()} requests to {self._wire.site.base} failed and "
-                    f"none succeeded; {self.outbox.last()}. Mend the server or the recipe, {KEPT}, "
-                    "and these requests are made again"
-                )
-            )
+            end = troubles.all_failed(self._base, self.outbox.held(), self.outbox.last())
+            self.outbox.end(end)
+        if not self._telling:
+            self._telling = True
+            self._loop.call_later(TELL_S, self._tell)
         if not self._jobs and self.outbox.held():
             self._loop.call_later(IDLE_S, self._idle)
+
+    def _tell(self) -> None:
+        self._telling = False
+        self.outbox.tell()
 
     def _idle(self) -> None:
         if not self._jobs:
             self.outbox.release()
+            self.outbox.tell()
 
     def _drop(self, tickets: tuple[int, ...]) -> None:
         for ticket in tickets:
@@ -226,24 +226,14 @@ class Loop:
 
     async def _find_again(self, said: str) -> None:
         """Wait for a server that went away; EngineDied where it stays away."""
-        base, since = self._wire.site.base, time.monotonic()
-        while (page := await self._wire.get(f"{base}/models")) is None:
+        since = time.monotonic()
+        while (page := await self._wire.get(f"{self._base}/models")) is None:
             if time.monotonic() - since > self._patience_s:
-                self.outbox.end(
-                    EngineDied(
-                        f"nobody listens at {base} any more ({said}); it was looked for during "
-                        f"{self._patience_s:g} s (patience_s)"
-                    )
-                )
+                self.outbox.end(troubles.stays_away(self._base, said, self._patience_s))
                 return
             await asyncio.sleep(LOOK_S)
         if not self._wire.same_model(page):
-            self.outbox.end(
-                TaskError(
-                    f"{base} came back with another model ({page[:200]}); start the one that this "
-                    f"run began with, {KEPT}"
-                )
-            )
+            self.outbox.end(troubles.another_model(self._base, page))
         self._search = None
 
     async def _watch_queue(self) -> None:

@@ -65,12 +65,17 @@ class Rendering:
                 out[index] = self._ready(model, call, ids)
         return [found for found in out if found is not None]
 
-    def decode(self, completions: Sequence[Sequence[int]]) -> list[str]:
-        """Texts of completions, special tokens left out."""
-        decoded: list[str] = self.tokenizer.backend_tokenizer.decode_batch(
-            [list(ids) for ids in completions], skip_special_tokens=True
-        )
-        return decoded
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a completion, special tokens left out."""
+        text: str = self.tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def completion(self, ids: Sequence[int], reason: str, stop: str = "") -> str:
+        """Its text up to a stop string, and without half a character where max_tokens cut one."""
+        text = self.decode(ids)
+        if stop:
+            return text.partition(stop)[0]
+        return text.rstrip("\ufffd") if reason == "length" else text
 
     def _text(self, call: ModelCall) -> str | Failure | None:
         """What is to be tokenised; None where the call brings token ids."""

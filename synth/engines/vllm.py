@@ -63,7 +63,7 @@ class VllmSpec(EngineSpec):
     quantization: str | None = None
     lora: str = ""  # folder of an adapter, on for every request
     pooling: bool = False  # a reward model (sequence classification)
-    template_args: dict[str, Any] = Field(default={})  # for the chat template: {enable_thinking: false}
+    template_args: dict[str, Any] = Field(default={})  # of the chat template: enable_thinking, …
     tensor_parallel_size: int = Field(default=1, ge=1)
     gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
     max_num_seqs: int | None = Field(default=None, ge=1)
@@ -157,7 +157,7 @@ class VllmEngine:
         vllm_core.quiet()
         spec = self.spec
         cpu = vllm_core.on_cpu()
-        arguments = _arguments(spec, self.rendering.max_len, cpu)
+        arguments = arguments_of(spec, self.rendering.max_len, cpu)
         vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))
         own = spec.own_process if spec.own_process is not None else not cpu
         try:
@@ -233,20 +233,20 @@ class VllmEngine:
             outputs = core.engine.step()
         except Exception as error:  # whatever a step raises, the batch and its state are lost
             raise self._died(f"{type(error).__name__}: {error}") from error
-        found = []
+        done: list[tuple[int, Answer | Failure]] = []
         for output in outputs:
             known = self._under_way.pop(output.request_id, None)
-            if known is not None and output.finished:
-                found.append((known[0], known[1], output))
-        made = vllm_params.answers([(ready, output) for _, ready, output in found], self.rendering)
-        return [(ticket, answer) for (ticket, _, _), answer in zip(found, made, strict=True)]
+            if known is not None:
+                ticket, ready = known
+                done.append((ticket, vllm_params.answer(ready, output, self.rendering)))
+        return done
 
     def _died(self, why: str) -> EngineDied:
         self.close()
         return EngineDied(f"vllm died: {why}")
 
 
-def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
+def arguments_of(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
     """EngineArgs of a spec; what the user left open is vLLM's to decide."""
     folder = str(spec.folder())
     arguments: dict[str, Any] = {
@@ -271,11 +271,15 @@ def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
     ):
         if getattr(spec, key) is not None:
             arguments[key] = getattr(spec, key)
+    gigabytes = spec.kv_cache_gb
+    if cpu:
+        # A prompt taken in parts winds a seeded generator back, which CPU generators cannot do:
+        # the whole core dies (vLLM 0.32: "CPU Generator does not use offset").
+        arguments["enable_chunked_prefill"] = False
+        arguments.setdefault("max_num_batched_tokens", max(4096, max_len))
+        gigabytes = gigabytes or vllm_core.cpu_cache_gb()
     if spec.pooling:
         arguments["runner"] = "pooling"
-    gigabytes = spec.kv_cache_gb
-    if gigabytes is None and cpu:
-        gigabytes = vllm_core.cpu_cache_gb()
     if gigabytes is not None:
         arguments["kv_cache_memory_bytes"] = int(gigabytes * 2**30)
     if spec.lora:

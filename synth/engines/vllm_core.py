@@ -78,6 +78,26 @@ def check_extra(extra: dict[str, Any], ours: set[str]) -> None:
             )
 
 
+def _keep_scan_off_llvmlite() -> None:
+    """Let vLLM look through all modules for kernels when numba is loaded too.
+
+    Its CPU platform reads `vars(value)["kernel"]` of every attribute of every module, and
+    llvmlite's library object answers to any name, `__dict__` too, with a C function.
+    """
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is None or hasattr(ffi._lib_wrapper, "gristmill_guard"):
+        return
+    plain = ffi._lib_wrapper.__getattr__
+
+    def guarded(self: Any, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return plain(self, name)
+
+    ffi._lib_wrapper.__getattr__ = guarded
+    ffi._lib_wrapper.gristmill_guard = True
+
+
 class Core:
     """One LLMEngine, and the warden of its processes where it has any."""
 
@@ -85,6 +105,7 @@ class Core:
         from vllm import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
+        _keep_scan_off_llvmlite()
         self.own_process = own_process
         self._warden = _Warden() if own_process else None
         try:

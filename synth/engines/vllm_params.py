@@ -92,74 +92,57 @@ def _rewarding() -> Any:
     return PoolingParams(task="classify", use_activation=False)
 
 
-def answers(found: list[tuple[Ready, Any]], rendering: Rendering) -> list[Answer | Failure]:
-    """Answers to finished outputs; texts are decoded in one batch."""
-    made: list[Answer | Failure] = []
-    for ready, output in found:
-        if isinstance(ready.call, Reward):
-            made.append(_reward(ready, output))
-        elif isinstance(ready.call, ScoreTokens):
-            made.append(_scored(ready, ready.call, output))
-        else:
-            made.append(_completion(ready, output))
-    written = [
-        (index, output.outputs[0])
-        for index, (ready, output) in enumerate(found)
-        if isinstance(ready.call, Generate)
-    ]
-    texts = rendering.decode([completion.token_ids for _, completion in written])
-    for (index, completion), text in zip(written, texts, strict=True):
-        answer = made[index]
-        if isinstance(answer, Answer):
-            answer.text = _cut(text, completion)
-    return made
+def answer(ready: Ready, output: Any, rendering: Rendering) -> Answer | Failure:
+    """The answer that a finished output holds."""
+    if isinstance(ready.call, Generate):
+        return _completion(ready, ready.call.sampling, output, rendering)
+    if isinstance(ready.call, ScoreTokens):
+        return _scored(ready, ready.call, output)
+    return _reward(ready, output)
 
 
-def _completion(ready: Ready, output: Any) -> Answer | Failure:
+def _completion(
+    ready: Ready, sampling: Sampling, output: Any, rendering: Rendering
+) -> Answer | Failure:
     completion = output.outputs[0]
-    if completion.finish_reason not in ("stop", "length"):
-        return Failure("server", f"vLLM ended it with {completion.finish_reason!r}", ready.key)
-    answer = Answer(
-        token_ids=list(completion.token_ids),
-        finish_reason=completion.finish_reason,
+    reason = completion.finish_reason
+    if reason not in ("stop", "length"):
+        return Failure("server", f"vLLM ended it with {reason!r}", ready.key)
+    ids = list(completion.token_ids)
+    stop = completion.stop_reason if isinstance(completion.stop_reason, str) else ""
+    found = Answer(
+        text=rendering.completion(ids, reason, stop),
+        token_ids=ids,
+        finish_reason=reason,
         prompt_tokens=len(output.prompt_token_ids),
-        completion_tokens=len(completion.token_ids),
+        completion_tokens=len(ids),
         logprob=completion.cumulative_logprob,
         key=ready.key,
     )
-    assert isinstance(ready.call, Generate)
-    if ready.call.sampling.logprobs:
-        _tops(answer, completion.logprobs, 0, ready.call.sampling.logprobs)
-    return answer
-
-
-def _cut(text: str, completion: Any) -> str:
-    """The text up to a stop string, and without half a character where max_tokens cut one."""
-    if isinstance(completion.stop_reason, str):
-        before, found, _ = text.partition(completion.stop_reason)
-        return before if found else str(completion.text)
-    return text.rstrip("\ufffd") if completion.finish_reason == "length" else text
+    if sampling.logprobs:
+        _tops(found, completion.logprobs, 0, sampling.logprobs)
+    return found
 
 
 def _scored(ready: Ready, call: ScoreTokens, output: Any) -> Answer:
-    answer = Answer(
+    found = Answer(
         token_ids=list(output.prompt_token_ids[call.start :]),
         finish_reason="stop",
         prompt_tokens=len(output.prompt_token_ids),
         key=ready.key,
     )
-    _tops(answer, output.prompt_logprobs, call.start, call.top)
-    answer.logprob = sum(answer.token_logprobs or ())
-    return answer
+    _tops(found, output.prompt_logprobs, call.start, call.top)
+    found.logprob = sum(found.token_logprobs or ())
+    return found
 
 
-def _tops(answer: Answer, flat: Any, first: int, top: int) -> None:
+def _tops(found: Answer, flat: Any, first: int, top: int) -> None:
     """Of each position: the token's own log-probability, then the most probable ones."""
     starts = flat.start_indices[first:]
-    answer.token_logprobs = [flat.logprobs[start] for start in starts]
+    found.token_logprobs = [flat.logprobs[start] for start in starts]
     if top:
-        answer.top_ids = [flat.token_ids[start + 1 : start + 1 + top] for start in starts]
-        answer.top_logprobs = [flat.logprobs[start + 1 : start + 1 + top] for start in starts]
+        found.top_ids = [flat.token_ids[start + 1 : start + 1 + top] for start in starts]
+        found.top_logprobs = [flat.logprobs[start + 1 : start + 1 + top] for start in starts]
 
 
 def _reward(ready: Ready, output: Any) -> Answer | Failure:

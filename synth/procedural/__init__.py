@@ -1,1 +1,5 @@
 """Procedural tasks: endless rows with exact answers, drawn from a seed; no model is asked."""
+
+from synth.procedural.tasks import TASKS, ProceduralSource, generate, rows
+
+__all__ = ["TASKS", "ProceduralSource", "generate", "rows"]

@@ -1,7 +1,7 @@
 """Brevo: reasoning breadth. A DAG as shuffled edges; all that a vertex needs, in a valid order.
 
 In: parameters and a row number. Out: a Sample; the loss is taken on the answer only.
-Shown by: `python -m synth.procedural.tasks brevo`. Limit: as Depo: the spelling is ours.
+Shown by: `python -m synth.procedural brevo`. Limit: as Depo: the spelling is ours.
 
 An edge `x y` says that y needs x. Any topological order of what the vertex needs is right; the
 vertex itself ends it. Source: Physics of Language Models 4.1 (arXiv 2512.17351): degrees up to 4.

@@ -1,7 +1,7 @@
 """Capo: knowledge capacity. Invented biographies, each told many times in other words.
 
 In: parameters and a row number. Out: a Sample: a biography, or a question about one fact of it.
-Shown by: `python -m synth.procedural.tasks capo`.
+Shown by: `python -m synth.procedural capo`.
 Limit: the wordings are ours, six for each fact, where the paper has about fifty.
 
 Source: Physics of Language Models 4.1 (arXiv 2512.17351) and 3.3: six attributes, each person told

@@ -1,7 +1,7 @@
 """Depo: reasoning depth. A directed cycle as shuffled edges; who comes k steps after a vertex?
 
 In: parameters and a row number. Out: a Sample; the loss is taken on the answers only.
-Shown by: `python -m synth.procedural.tasks depo`. Limit: the plain text is our own spelling; the
+Shown by: `python -m synth.procedural depo`. Limit: the plain text is our own spelling; the
 paper trains on bare tokens, which `tokens: true` gives in meta.
 
 Source: Physics of Language Models 4.1 (arXiv 2512.17351): n in [3, N] with probability

@@ -1,7 +1,7 @@
 """Lano: hierarchical structure. Sentences of a layered grammar; a parser says whether one is valid.
 
 In: parameters and a row number. Out: a Sample: the sentence, or its start and its rest.
-Shown by: `python -m synth.procedural.tasks lano`.
+Shown by: `python -m synth.procedural lano`.
 Limit: a sentence is valid or not; how near a wrong one is is not told.
 
 Source: the grammars cfg3b, cfg3f (Physics of Language Models 1, arXiv 2305.13673), cfg3j and cfg3k

@@ -1,7 +1,7 @@
 """Mano: knowledge manipulation. Prefix expressions over + - * modulo 23, answered in one step.
 
 In: parameters and a row number. Out: a Sample; the loss is taken on the whole text.
-Shown by: `python -m synth.procedural.tasks mano`. Limit: without division.
+Shown by: `python -m synth.procedural mano`. Limit: without division.
 
 Source: Physics of Language Models 4.1 (arXiv 2512.17351): numbers modulo 23, the count of operators
 uniform in [1, L], L 10, 13 or 16, no loss mask. How a count splits between the two operands is

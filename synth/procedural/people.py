@@ -1,7 +1,7 @@
 """Invented people for Capo: names, birth dates, places, studies and work, all out of syllables.
 
 In: a seed and a person's number. Out: a Person; no two of one seed share a name.
-Shown by: `python -m synth.procedural.tasks capo`.
+Shown by: `python -m synth.procedural capo`.
 Limit: 160 million names, after which a seed has no further person.
 
 Sizes are those of Physics of Language Models 3.1 and 3.3: 400 first, 400 middle and 1,000 last

@@ -1,7 +1,7 @@
 """Sums: worded arithmetic with exact answers, easy enough for a small model to learn.
 
 In: parameters and a row number. Out: a Sample: "What is 17 + 25?" in one of several wordings.
-Shown by: `python -m synth.procedural.tasks sums`. Limit: whole numbers; division is always exact.
+Shown by: `python -m synth.procedural sums`. Limit: whole numbers; division is always exact.
 This task is ours.
 """
 

@@ -1,8 +1,8 @@
 """The register of procedural tasks, their rows, and the source that a recipe names.
 
 In: a task's name, parameters, a seed. Out: rows: id, prompt, answer, text, verifier, spans, meta.
-Shown by: `python -m synth.procedural.tasks mano 3`.
-Limit: rows are Python dicts: 10,000 to 25,000 a second on a core for the short tasks.
+Shown by: `python -m synth.procedural mano 3`.
+Limit: rows are Python dicts: on one core 3,600 (depo) to 75,000 (sums) a second.
 
 Row i depends on the seed and i alone, so any split of a source gives the same rows.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +127,7 @@ class ProceduralSource(BaseModel):
 
     @model_validator(mode="after")
     def _checked(self) -> ProceduralSource:
-        next(self.rows(0, 0, 1))
+        next(self.rows(0, 1))
         return self
 
     @property
@@ -141,18 +140,10 @@ class ProceduralSource(BaseModel):
         given = parameters_of(self.task, self.parameters).model_dump(mode="json")
         return {**self.model_dump(mode="json"), "parameters": given}
 
-    def rows(self, seed: int, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
-        """Its rows; `seed` is the recipe's."""
+    def rows(
+        self, first: int = 0, count: int | None = None, seed: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """`count` rows from number `first` on, at most to the end; `seed` is the recipe's."""
         own = seed if self.seed is None else self.seed
-        return rows(self.task, self.count, own, start, stop, **self.parameters)
-
-
-def main(arguments: list[str]) -> None:
-    """Print some samples of a task."""
-    name, count = (arguments + ["mano", "2"][len(arguments) :])[:2]
-    for row in rows(name, int(count), 0):
-        print(json.dumps(row, ensure_ascii=False, indent=1))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        stop = None if count is None else first + count
+        return rows(self.task, self.count, own, first, stop, **self.parameters)

@@ -1,7 +1,7 @@
 """Mano, Depo and Brevo told in plain language, in several settings chosen by the seed.
 
 In: parameters and a row number. Out: a Sample whose prompt is a question for a chat model.
-Shown by: `python -m synth.procedural.tasks worded_depo`. Limit: English. The wordings are ours.
+Shown by: `python -m synth.procedural worded_depo`. Limit: English. The wordings are ours.
 
 What a Brevo prompt says can be read back (`parse_brevo`), so that its verifier takes any valid
 order and not only the one that was drawn.

@@ -122,13 +122,13 @@ class Judge(Asking):
         if isinstance(text, Failure):
             return text
         if self.form == "json":
-            value = _last_object(text).get("score")
+            value: Any = _last_object(text).get("score")
         else:
             numbers = re.findall(self.pattern, text, re.IGNORECASE)
             value = numbers[-1] if numbers else None
         try:
             score = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return unread(text, "score")
         if isinstance(value, bool) or not self.min <= score <= self.max:
             limits = f"{self.min:g} to {self.max:g}"

@@ -4,9 +4,9 @@ In: an item's conversation, or fields. Out: the model's number in `reward`.
 Shown by: `gristmill run pipelines/recipes/synth/committee_pairs.yaml`.
 Limit: the number is on the model's own scale; compare it only with others of the same model.
 
-`minus` names a field with another reward, which is subtracted: Magpie (Xu et al. 2024, section
-2.2) keeps a response by r - r_base, r_base being the reward of a base model's response to the same
-instruction; score that response first, `into: base_reward`.
+`minus` names a field with another reward, which is subtracted: Magpie (Xu et al. 2024,
+arXiv:2406.08464) keeps a response by r - r_base, r_base being the reward of a base model's response
+to the same instruction; score that response first, `into: base_reward`.
 """
 
 from __future__ import annotations

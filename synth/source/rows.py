@@ -21,11 +21,13 @@ from typing import IO, Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
-from gristmill.errors import GristmillError, RecipeError, nearest
+from gristmill.errors import GristmillError, RecipeError, explain, nearest
 from gristmill.fs import InputFile, expand, open_file
 from gristmill.store import Dataset
 from synth.items import Row
+from synth.source.shots import Shots
 
 BATCH = 256  # rows made Python values together
 SAMPLE = 1000  # lines of JSON that tell its columns
@@ -37,7 +39,9 @@ Found = tuple[dict[str, Any], str]  # a row, and what is wrong with it
 class Part(Protocol):
     """Neighbouring rows of one place; picklable."""
 
-    rows: int
+    @property
+    def rows(self) -> int:
+        """How many."""
 
     def read(self) -> Iterator[Found]:
         """Its rows in order."""
@@ -264,9 +268,9 @@ def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
 
 def check_source(given: Any) -> None:
     """RecipeError where `from` is neither a dataset nor one of the forms."""
-    if isinstance(given, str):
+    if isinstance(given, str) or (given and isinstance(given, tuple)):
         return
-    forms = ("jsonl", "parquet", "values", "empty", "procedural")
+    forms = ("jsonl", "parquet", "values", "empty", "procedural", "shots")
     if not isinstance(given, dict) or len(given) != 1:
         raise RecipeError(f"from is {given!r:.80}; write a dataset's name or `{{FORM: …}}`")
     ((form, value),) = given.items()
@@ -274,6 +278,11 @@ def check_source(given: Any) -> None:
         raise RecipeError(f"from has no form {form!r}{nearest(str(form), forms)}")
     if form == "empty" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise RecipeError(f"from.empty is {value!r}; it takes a number of rows above 0")
+    if form == "shots":
+        try:
+            Shots.model_validate(value)
+        except ValidationError as error:
+            raise RecipeError(f"from.shots: {explain(error, Shots)}") from None
     if form == "values":
         if not isinstance(value, dict) or not value:
             raise RecipeError(f"from.values is {value!r:.80}; write `{{topic: [rivers, trains]}}`")

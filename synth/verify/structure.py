@@ -60,13 +60,15 @@ def validator(schema: str) -> Any:
 
 def fault(completion: str, schema: str) -> str:
     """What keeps a completion from being valid under a schema; "" where nothing does."""
+    from referencing.exceptions import Unresolvable
+
     checker = validator(schema)
     value, wrong = read(completion)
     if wrong:
         return wrong
     try:
         first = next(iter(checker.iter_errors(value)), None)
-    except (RecursionError, LookupError, re.error) as error:  # an unknown $ref is a LookupError
+    except (RecursionError, ArithmeticError, Unresolvable, re.error) as error:
         return f"schema cannot be applied: {error!s:.200}"
     return "" if first is None else f"{first.json_path}: {first.message:.200}"
 

