@@ -218,7 +218,9 @@ class Engine(Service, Protocol):
     engine that dies raises EngineDied from submit or poll; `start` may then be called anew.
     """
 
-    model: Model
+    @property
+    def model(self) -> Model:
+        """Who answers."""
 
     def prepare(self, calls: Sequence[ModelCall]) -> list[Ready | Failure]:
         """Render, tokenise and check a batch, and give every request its key."""

@@ -134,7 +134,7 @@ class Emit(SynthOp):
             values |= _teacher(item)
         values |= {n: item.fields.get(n) for n in self.columns if n not in values}
         values["id"] = item_id(row, item, step)
-        values["parents"] = item.fields.get("parents") or [row.id]
+        values["parents"] = list(row.parents) or [row.id]
         values["made"] = [_made(made) for made in item.made]
         return values
 

@@ -83,6 +83,7 @@ class Row:
     lost: list[Lost] = field(default_factory=list)
     made: list[tuple[Made, str]] = field(default_factory=list)  # every completion and its raw text
     turn: tuple[int, ...] = ()  # rounds of the loops that the flow is in
+    parents: tuple[str, ...] = ()  # ids that rows written from it name; default: its own
 
     def fail(self, stage: str, reason: str, detail: str = "") -> None:
         """Note that a candidate failed."""

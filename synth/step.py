@@ -25,23 +25,11 @@ from synth.emit import Emit
 from synth.engines.spec import EngineSpec, parse_spec
 from synth.ledger import STATES
 from synth.ops import SynthOp, dump_ops, every, parse_ops
-from synth.source.rows import (
-    EmptyRows,
-    Part,
-    ProceduralRows,
-    check_source,
-    dataset_parts,
-    file_parts,
-    file_schema,
-    schema_of,
-    spans,
-    value_parts,
-)
-from synth.source.shots import ShotRows, Shots
+from synth.source import forms
+from synth.source.rows import check_source, spans
 from synth.task import set_up, synthesize
 
 PHASE = "generate"
-FILES = ("jsonl", "parquet")
 
 
 class Synthesize(Step):
@@ -107,11 +95,10 @@ class Synthesize(Step):
         return found
 
     def inputs(self) -> list[str]:
-        shots = self._shots()
-        return shots.datasets if shots else self._datasets()
+        return forms.datasets(self.from_)
 
     def files(self) -> list[str]:
-        found = list(self._patterns())
+        found = forms.patterns(self.from_)
         found += [file for spec in self.engines.values() for file in spec.files()]
         found += [file for op in every(self.do) for file in op.files()]
         return list(dict.fromkeys(found))
@@ -123,8 +110,7 @@ class Synthesize(Step):
     def check(self) -> None:
         for spec in self.engines.values():
             spec.check()
-        known = None if self._datasets() else self._source_schema(None)
-        check_flow(self.do, self.engines, known)
+        check_flow(self.do, self.engines, forms.schema(self.from_, None))
 
     def outputs(self) -> dict[str, Output]:
         return {
@@ -134,11 +120,13 @@ class Synthesize(Step):
         }
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
-        source = self._source_schema(run)
+        source = forms.schema(self.from_, run)
+        assert source is not None
         check_flow(self.do, self.engines, source)
         schema = self.emit.row_schema(known_fields(source, self.flow))
-        limits = [n for n in (self.rows, run.limit if self._patterns() else None) if n is not None]
-        ranges = spans(self._parts(run), self.task_rows, min(limits, default=None))
+        limits = [n for n in (self.rows, run.limit if forms.patterns(self.from_) else None) if n is not None]
+        parts = forms.parts(self.from_, run, self.seed, self.task_rows)
+        ranges = spans(parts, self.task_rows, min(limits, default=None))
         tasks = [
             Task(f"{place:05d}", synthesize, {"span": span}, max(1, span.rows))
             for place, span in enumerate(ranges)
@@ -148,65 +136,6 @@ class Synthesize(Step):
         workers = 1 if budgeted else self.workers
         yield Phase(PHASE, tasks, worker_setup=setup, unit=" rows", workers=workers)
         _tell(run)
-
-    def _datasets(self) -> list[str]:
-        if isinstance(self.from_, dict):
-            return []
-        return [self.from_] if isinstance(self.from_, str) else list(self.from_)
-
-    def _shots(self) -> Shots | None:
-        given = self.from_.get("shots") if isinstance(self.from_, dict) else None
-        return None if given is None else Shots.model_validate(given)
-
-    def _patterns(self) -> list[str]:
-        if not isinstance(self.from_, dict):
-            return []
-        shots = self._shots()
-        if shots is not None and not isinstance(shots.of, dict):
-            return []
-        ((form, value),) = (shots.of if shots else self.from_).items()
-        if form not in FILES:
-            return []
-        return [value] if isinstance(value, str) else list(value)
-
-    def _source_schema(self, run: StepRun | None) -> pa.Schema:
-        if not isinstance(self.from_, dict):
-            assert run is not None
-            return run.inputs[self._datasets()[0]].schema
-        ((form, value),) = self.from_.items()
-        if form == "shots":
-            return pa.schema([("id", pa.string()), ("examples", pa.list_(pa.struct([])))])
-        if form in FILES:
-            return file_schema(form, value)
-        if form == "procedural":
-            return schema_of([values for values, _ in ProceduralRows(value, 0, 4).read()])
-        if form == "empty":
-            return pa.schema([("id", pa.string())])
-        return schema_of(
-            [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
-        )
-
-    def _parts(self, run: StepRun) -> list[Part]:
-        if not isinstance(self.from_, dict):
-            return [part for ref in self._datasets() for part in dataset_parts(run.inputs[ref])]
-        ((form, value),) = self.from_.items()
-        if (shots := self._shots()) is not None:
-            return [ShotRows(self._pool(shots, run), shots.k, self.seed, 0, shots.count)]
-        if form in FILES:
-            found = {file.path: file for p in self._patterns() for file in run.files[p]}
-            return file_parts(form, list(found.values()), self.task_rows)
-        if form == "procedural":
-            from synth.procedural import ProceduralSource
-
-            return [ProceduralRows(value, 0, ProceduralSource.model_validate(value).count)]
-        return [EmptyRows(0, value)] if form == "empty" else value_parts(value)
-
-    def _pool(self, shots: Shots, run: StepRun) -> tuple[Part, ...]:
-        if isinstance(shots.of, dict):
-            ((kind, _),) = shots.of.items()
-            found = {file.path: file for p in self._patterns() for file in run.files[p]}
-            return tuple(file_parts(kind, list(found.values()), self.task_rows))
-        return tuple(part for ref in shots.datasets for part in dataset_parts(run.inputs[ref]))
 
 
 def _tell(run: StepRun) -> None:

@@ -11,7 +11,19 @@ import os
 import sys
 
 from gristmill.errors import GristmillError
-from pipelines.cli import datasets, explain, export, keep, mixture, page, query, run, schema, stats
+from pipelines.cli import (
+    datasets,
+    explain,
+    export,
+    keep,
+    mixture,
+    page,
+    query,
+    requests,
+    run,
+    schema,
+    stats,
+)
 from pipelines.cli.options import app
 
 __all__ = [
@@ -24,6 +36,7 @@ __all__ = [
     "mixture",
     "page",
     "query",
+    "requests",
     "run",
     "schema",
     "stats",

@@ -11,11 +11,14 @@ Limit: what is not flushed (two seconds, or some MB) is lost to `kill -9` and ma
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +33,7 @@ from synth.driving.shards import damage, listed, merge_small, open_shard, write_
 
 FLUSH_SECONDS = 2.0
 FLUSH_BYTES = 8 << 20
+MODEL = "model.json"
 _OPEN_FILES = 64
 _GROUPS = 192  # row groups kept decoded
 
@@ -234,6 +238,15 @@ def log_folder(requests: Path, model: Model) -> Path:
     return requests / revision[:12]
 
 
+def name_folder(folder: Path, model: Model) -> None:
+    """Say beside the shards whose answers they are: for people, and `gristmill requests`."""
+    place = folder / MODEL
+    if not place.exists():
+        temporary = folder / f".{uuid.uuid4().hex}.json"
+        temporary.write_text(json.dumps(asdict(model)))
+        temporary.replace(place)
+
+
 class Logs:
     """The logs of a run, opened when a model is first asked; without a store they are in memory."""
 
@@ -246,6 +259,8 @@ class Logs:
         folder = log_folder(self._requests or Path(), model)
         if str(folder) not in self._open:
             self._open[str(folder)] = StoreLog(folder) if self._requests else MemoryLog()
+            if self._requests:
+                name_folder(folder, model)
         return self._open[str(folder)]
 
     def tick(self) -> None:

@@ -49,7 +49,9 @@ class FakeSpec(EngineSpec):
     revision: str = "1"
     words: int = Field(20, ge=1)  # mean length of a completion
     echo: bool = False  # the last message instead of words
-    script: dict[str, str] = Field({})  # a part of the prompt -> the completion; the first that is in it
+    script: dict[str, str] = Field(
+        {}
+    )  # a part of the prompt -> the completion; the first that is in it
     fail: dict[str, float] = Field({})  # reason -> share of requests that fail with it
     context: int | None = None  # prompts of more words are too long
     price: dict[str, float] = Field({})  # a million tokens: {input: 0.5, output: 1.5}

@@ -80,7 +80,7 @@ class OpenAISpec(EngineSpec):
     def _whole_price(cls, price: dict[str, float] | None) -> dict[str, float] | None:
         if price is not None and (len(price) < 2 or min(price.values()) < 0):
             raise ValueError(
-                f"price is {price}; it takes both, of a million tokens: {{input: 0.15, output: 0.6}}"
+                f"price is {price}; it takes both, of a million tokens: {{input: 0.2, output: 0.6}}"
             )
         return price
 

@@ -13,8 +13,12 @@ from typing import Any
 from synth.calls import Sampling
 
 
-def penalise(logits: Any, prompts: Sequence[Sequence[int]], made: Sequence[Sequence[int]],
-             settings: Sequence[Sampling]) -> Any:
+def penalise(
+    logits: Any,
+    prompts: Sequence[Sequence[int]],
+    made: Sequence[Sequence[int]],
+    settings: Sequence[Sampling],
+) -> Any:
     """Logits after penalties, as vLLM has them: repetition sees the prompt too, the others not."""
     import torch
 

@@ -10,112 +10,85 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from gristmill.errors import RecipeError
-from synth.calls import (
-    Answer,
-    EngineDied,
-    Failure,
-    Model,
-    ModelCall,
-    Ready,
-    Reward,
-)
+from synth.calls import Answer, EngineDied, Failure, Ready
 from synth.engines import vllm_core, vllm_params
-from synth.engines.rendering import Rendering, load_rendering
-from synth.engines.spec import EngineSpec
-from synth.engines.weights import context_length, deciding_files, identify, model_folder
+from synth.engines.local import LocalEngine, LocalSpec
 
 _ALIVE = 0.5  # seconds between two looks whether the core lives
 
 
-class VllmSpec(EngineSpec):
+class VllmSpec(LocalSpec):
     """Settings; what is not set is vLLM's own default."""
 
     NAME: ClassVar[str] = "vllm"
-    PLACE: ClassVar[frozenset[str]] = frozenset(
-        {
-            "model",
-            "download",
-            "lora",
-            "tensor_parallel_size",
-            "gpu_memory_utilization",
-            "max_num_seqs",
-            "max_num_batched_tokens",
-            "enable_prefix_caching",
-            "enforce_eager",
-            "kv_cache_gb",
-            "own_process",
-        }
-    )
+    PLACE: ClassVar[frozenset[str]] = LocalSpec.PLACE | {
+        "lora",
+        "tensor_parallel_size",
+        "gpu_memory_utilization",
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "kv_cache_gb",
+        "own_process",
+    }
 
-    model: str = Field(min_length=1)  # a folder, or with `download` a hub id
-    name: str = ""  # in provenance and request keys; default: the folder's name
-    download: bool = False
-    hub_revision: str = ""
-    max_model_len: int | None = Field(default=None, ge=2)
-    dtype: str = "auto"
     quantization: str | None = None
     lora: str = ""  # folder of an adapter, on for every request
-    pooling: bool = False  # a reward model (sequence classification)
-    template_args: dict[str, Any] = Field(default={})  # of the chat template: enable_thinking, …
     tensor_parallel_size: int = Field(default=1, ge=1)
     gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
     max_num_seqs: int | None = Field(default=None, ge=1)
     max_num_batched_tokens: int | None = Field(default=None, ge=1)
     enable_prefix_caching: bool | None = None
     enforce_eager: bool | None = None  # default: on a CPU
-    kv_cache_gb: float | None = Field(default=None, gt=0)  # default on a CPU: a quarter, at most 4
+    kv_cache_gb: float | None = Field(default=None, gt=0)  # on a CPU: an eighth, at most 4
     own_process: bool | None = None  # of the core; default: where there is an accelerator
     extra: dict[str, Any] = Field(default={})  # further EngineArgs
 
-    def folder(self) -> Path:
-        return model_folder(self.model, self.download, self.hub_revision)
-
     def files(self) -> list[str]:
-        if self.download and not Path(self.model).is_dir():
-            return []  # the hub id and revision stand for them
-        listed = [file for part in deciding_files(self.folder()) for file in part]
-        if self.lora:
-            listed += deciding_files(Path(self.lora))[0]
-        return [file.path for file in listed]
+        adapter = self.adapter()
+        more = sorted(str(path) for path in adapter.iterdir() if path.is_file()) if adapter else []
+        return super().files() + more
 
     def packages(self) -> list[str]:
-        return ["vllm", "transformers"]
-
-    def config(self) -> dict[str, Any]:
-        local = Path(self.model).is_dir()
-        return super().config() | {"model": self.name or ("" if local else self.model)}
+        return [*super().packages(), "vllm"]
 
     def check(self) -> None:
-        folder = self.folder() if not self.download else None
-        if self.lora and not (Path(self.lora) / "adapter_config.json").is_file():
-            raise RecipeError(f"lora {self.lora!r} is no folder with adapter_config.json")
-        from importlib.util import find_spec
-
         if find_spec("vllm") is None:
             raise RecipeError("engine vllm needs the package vllm: `pip install vllm`")
-        limit = context_length(folder) if folder is not None else None
-        if limit is not None and self.max_model_len is not None and self.max_model_len > limit:
+        super().check()
+        self.adapter()
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "quantization": self.quantization, **self.extra}
+
+    def adapter(self) -> Path | None:
+        if not self.lora:
+            return None
+        folder = Path(self.lora).expanduser().absolute()
+        if not (folder / "adapter_config.json").is_file():
             raise RecipeError(
-                f"max_model_len is {self.max_model_len}; the model's config allows {limit}"
+                f"lora {self.lora!r} is no folder with adapter_config.json, as PEFT writes it"
             )
+        return folder
 
     def open(self) -> VllmEngine:
         return VllmEngine(self)
 
 
-class VllmEngine:
+class VllmEngine(LocalEngine):
     """The engine; see synth.calls.Engine."""
 
     def __init__(self, spec: VllmSpec, digests: Path | None = None) -> None:
+        super().__init__(spec, digests)
         self.spec = spec
-        self.digests = digests  # cache of file digests, where the caller has one
         self.capacity = 2 * (spec.max_num_seqs or 256)
         self._core: vllm_core.Core | None = None
         self._params = vllm_params.Params()
@@ -123,41 +96,12 @@ class VllmEngine:
         self._refused: list[tuple[int, Answer | Failure]] = []
         self._lora: Any = None
 
-    @cached_property
-    def model(self) -> Model:
-        spec = self.spec
-        folder = spec.folder()
-        settings = {"dtype": spec.dtype, "quantization": spec.quantization, **spec.extra}
-        lora = Path(spec.lora) if spec.lora else None
-        hub = spec.model if not Path(spec.model).is_dir() else ""
-        return identify(folder, spec.name or hub, settings, lora, self.digests)
-
-    @cached_property
-    def rendering(self) -> Rendering:
-        folder = self.spec.folder()
-        limit = self.spec.max_model_len or context_length(folder)
-        if limit is None:
-            raise RecipeError(
-                f"the config of model {self.model.name!r} does not tell its context; "
-                "set max_model_len"
-            )
-        return load_rendering(folder, self.model.name, limit, self.spec.template_args)
-
-    def prepare(self, calls: Sequence[ModelCall]) -> list[Ready | Failure]:
-        for call in calls:
-            if isinstance(call, Reward) != self.spec.pooling:
-                raise RecipeError(
-                    f"engine {call.engine!r} is asked for {type(call).__name__}, but `pooling` is "
-                    f"{self.spec.pooling}; a reward model has `pooling: true`, all others not"
-                )
-        return self.rendering.prepare(self.model, calls)
-
     def start(self) -> None:
         self.close()
         vllm_core.quiet()
         spec = self.spec
         cpu = vllm_core.on_cpu()
-        arguments = arguments_of(spec, self.rendering.max_len, cpu)
+        arguments = _arguments(spec, self.rendering.max_len, cpu)
         vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))
         own = spec.own_process if spec.own_process is not None else not cpu
         try:
@@ -166,22 +110,21 @@ class VllmEngine:
             raise RecipeError(f"vllm cannot load model {self.model.name!r}: {error}") from error
         scheduler = self._core.engine.vllm_config.scheduler_config
         self.capacity = 2 * int(scheduler.max_num_seqs)
-        if spec.lora:
+        if adapter := spec.adapter():
             from vllm.lora.request import LoRARequest
 
-            self._lora = LoRARequest("adapter", 1, str(Path(spec.lora).absolute()))
+            self._lora = LoRARequest("adapter", 1, str(adapter))
 
     def submit(self, ticket: int, call: Ready) -> None:
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
 
         core = self._living()
-        assert call.tokens is not None
         name = str(ticket)
         try:
             core.engine.add_request(
                 name,
-                tokens_input(list(call.tokens)),
+                tokens_input(list(call.tokens or ())),
                 self._params.of(call),
                 lora_request=self._lora,
             )
@@ -246,7 +189,7 @@ class VllmEngine:
         return EngineDied(f"vllm died: {why}")
 
 
-def arguments_of(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
+def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
     """EngineArgs of a spec; what the user left open is vLLM's to decide."""
     folder = str(spec.folder())
     arguments: dict[str, Any] = {
@@ -278,11 +221,11 @@ def arguments_of(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
         arguments["enable_chunked_prefill"] = False
         arguments.setdefault("max_num_batched_tokens", max(4096, max_len))
         gigabytes = gigabytes or vllm_core.cpu_cache_gb()
-    if spec.pooling:
-        arguments["runner"] = "pooling"
     if gigabytes is not None:
         arguments["kv_cache_memory_bytes"] = int(gigabytes * 2**30)
-    if spec.lora:
-        config = json.loads((Path(spec.lora) / "adapter_config.json").read_text("utf-8"))
-        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": int(config["r"])}
+    if spec.pooling:
+        arguments["runner"] = "pooling"
+    if adapter := spec.adapter():
+        rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank}
     return arguments

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from synth.calls import Answer, Failure, Generate, Ready, Reward, Sampling, ScoreTokens
+from synth.calls import Answer, Failure, Generate, Ready, Sampling, ScoreTokens
 from synth.engines.rendering import Rendering
 
 _SCORE = "score"

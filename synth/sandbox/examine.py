@@ -20,7 +20,7 @@ from synth.calls import Execute
 from synth.sandbox.limits import Outcome
 
 _INSIDE = Path(__file__).with_name("inside")
-_BESIDE = ("candidate", "link", "remote", "units", "values")
+_MAIN = "from inside.examiner import main\n\nmain()\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,14 @@ class Verdict:
 
 
 @lru_cache(maxsize=1)
-def _files() -> tuple[str, dict[str, str]]:
-    """The examiner, and the files beside it."""
-    files = {f"{name}.py": (_INSIDE / f"{name}.py").read_text("utf-8") for name in _BESIDE}
-    return (_INSIDE / "examiner.py").read_text("utf-8"), files
+def _files() -> dict[str, str]:
+    """The examiner and what it imports."""
+    return {f"inside/{path.name}": path.read_text("utf-8") for path in sorted(_INSIDE.glob("*.py"))}
 
 
 def examination(program: str, tests: str) -> Execute:
     """The call that runs `tests` against `program`."""
-    examiner, files = _files()
-    return Execute(examiner, json.dumps({"program": program, "tests": tests}), files)
+    return Execute(_MAIN, json.dumps({"program": program, "tests": tests}), _files())
 
 
 def verdict(outcome: Outcome) -> Verdict:
@@ -75,7 +73,9 @@ def verdict(outcome: Outcome) -> Verdict:
     whole = ended and not problem
     parts = [problem, f"printed:\n{printed[-500:]}" if printed else ""]
     parts.append(f"stderr:\n{outcome.stderr[-500:]}" if outcome.stderr.strip() else "")
-    feedback = "" if whole else "\n".join([f"{passed} of {total} tests passed", *filter(None, parts)])
+    feedback = (
+        "" if whole else "\n".join([f"{passed} of {total} tests passed", *filter(None, parts)])
+    )
     return Verdict(passed, total, whole, feedback)
 
 

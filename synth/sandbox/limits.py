@@ -8,7 +8,7 @@ Limit: memory is watched from outside every 50 ms; between two looks many proces
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,15 +20,21 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cpu: int = Field(10, ge=1, le=86_400)  # seconds of CPU, all its processes together
-    idle: float = Field(5.0, gt=0)  # seconds without any CPU use or work to do: it only waits
-    wall: float = Field(120.0, gt=0)  # seconds in all; generous, for what the other two miss
-    memory: int = Field(512 << 20, ge=64 << 20)  # bytes, each process and all of them together
-    disk: int = Field(64 << 20, ge=1 << 20)  # bytes in its working folder and /tmp
-    names: int = Field(4096, ge=16)  # files and folders there
-    output: int = Field(1 << 20, ge=1)  # bytes of stdout and stderr together
-    processes: int = Field(32, ge=2)  # processes and threads
-    open_files: int = Field(128, ge=16)  # per process
+    cpu: Annotated[int, Field(ge=1, le=86_400)] = 10  # seconds of CPU, all its processes together
+    idle: Annotated[float, Field(gt=0)] = (
+        5.0  # seconds without any CPU use or work to do: it only waits
+    )
+    wall: Annotated[float, Field(gt=0)] = (
+        120.0  # seconds in all; generous, for what the other two miss
+    )
+    memory: Annotated[int, Field(ge=64 << 20)] = (
+        512 << 20
+    )  # bytes, each process and all of them together
+    disk: Annotated[int, Field(ge=1 << 20)] = 64 << 20  # bytes in its working folder and /tmp
+    names: Annotated[int, Field(ge=16)] = 4096  # files and folders there
+    output: Annotated[int, Field(ge=1)] = 1 << 20  # bytes of stdout and stderr together
+    processes: Annotated[int, Field(ge=2)] = 32  # processes and threads
+    open_files: Annotated[int, Field(ge=16)] = 128  # per process
 
 
 @dataclass(frozen=True, slots=True)

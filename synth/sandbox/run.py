@@ -11,7 +11,6 @@ of a pid namespace kills every other one in it, whatever it ignores or became.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import resource
@@ -22,18 +21,16 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from pathlib import PurePosixPath
 
-from gristmill.errors import RecipeError
 from synth.sandbox import bubblewrap
 from synth.sandbox.available import SandboxError, available
+from synth.sandbox.descriptors import Memory, check_name, pipe, write
 from synth.sandbox.limits import Limits, Outcome, Why
 from synth.sandbox.system_calls import seccomp_filter
 from synth.sandbox.watch import Usage, names_used, shared_once, usage
 
 LOOK = 0.05  # seconds between two looks at what a program uses
 CROWDED = 4  # looks at the limit of processes that show a program which stays there
-_SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 PYTHON = ("python3", "main.py")  # -I would ignore PYTHONHASHSEED; the environment is empty anyway
 
 
@@ -67,16 +64,16 @@ def run_unprobed(
 ) -> Outcome:
     """`run` without asking first whether there can be a sandbox: what the probe itself uses."""
     for name in files:
-        _check_name(name)
+        check_name(name)
     began = time.monotonic()
     with ExitStack() as stack:
         uid = stack.enter_context(bubblewrap.own_uid())
         given = {"main.py": program, **files}
-        sources = {name: stack.enter_context(_Memory(text)).fd for name, text in given.items()}
-        text = stack.enter_context(_Memory(stdin)).fd
-        rules = stack.enter_context(_Memory(seccomp_filter(os.uname().machine))).fd
-        status, status_in = _pipe(stack)
-        hold_in, hold = _pipe(stack)
+        sources = {name: stack.enter_context(Memory(text)).fd for name, text in given.items()}
+        text = stack.enter_context(Memory(stdin)).fd
+        rules = stack.enter_context(Memory(seccomp_filter(os.uname().machine))).fd
+        status, status_in = pipe(stack)
+        hold_in, hold = pipe(stack)
         arguments = [bubblewrap.bwrap() or "bwrap", *bubblewrap.root_arguments()]
         arguments += bubblewrap.folder_arguments(limits.disk, sources)
         arguments += ["--seccomp", str(rules), "--json-status-fd", str(status_in)]
@@ -165,7 +162,7 @@ class _Run:
         resource.prlimit(self.first, resource.RLIMIT_CPU, (cpu, cpu + 1))
         for pid in (self.first, self.process.pid):  # should memory run out, it goes before us
             with suppress(OSError):
-                _write(f"/proc/{pid}/oom_score_adj", "1000")
+                write(f"/proc/{pid}/oom_score_adj", "1000")
         os.write(self.hold, b".")
 
     def _follow(self) -> None:
@@ -213,7 +210,7 @@ class _Run:
         if not self.first:
             return None
         seen: Usage = usage(self.first)
-        if seen.working or seen.cpu > self.cpu:
+        if seen.working or seen.cpu > self.cpu or not seen.tasks:
             self.busy_at = now
         self.cpu = max(self.cpu, seen.cpu)
         self.crowded = self.crowded + 1 if seen.tasks >= self.limits.processes else 0
@@ -221,7 +218,8 @@ class _Run:
             return self._kill("processes")
         if seen.memory > self.limits.memory and shared_once(self.first) > self.limits.memory:
             return self._kill("memory")
-        if names_used(self.first, bubblewrap.TMP) > self.limits.names:
+        names = names_used(self.first, bubblewrap.TMP, self.limits.disk)
+        if names > self.limits.names:
             return self._kill("memory")  # every name is kernel memory that no disk limit counts
         late = now - self.began > self.limits.wall or now - self.busy_at > self.limits.idle
         if late or seen.cpu > self.limits.cpu:
@@ -260,49 +258,3 @@ def _why(ended: str, code: int, errors: str) -> Why:
     if last.startswith(("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")):
         return "processes"
     return ""
-
-
-class _Memory:
-    """A text as an open file in memory, from its beginning: nothing is left on a disk."""
-
-    def __init__(self, text: str | bytes) -> None:
-        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        self.fd = os.memfd_create("sandbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(self.fd, "wb", closefd=False) as handle:
-            handle.write(data)
-        os.lseek(self.fd, 0, os.SEEK_SET)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALED)  # as stdin it must not be filled
-
-    def __enter__(self) -> _Memory:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
-
-
-def _pipe(stack: ExitStack) -> tuple[int, int]:
-    ends = os.pipe()
-    for end in ends:
-        stack.callback(_close, end)
-    return ends
-
-
-def _close(descriptor: int) -> None:
-    with suppress(OSError):
-        os.close(descriptor)
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as handle:
-        handle.write(text)
-
-
-def _check_name(name: str) -> None:
-    path = PurePosixPath(name)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or str(path) != name
-        or name in ("", ".", "main.py")
-    ):
-        raise RecipeError(f"file {name!r} for the sandbox; give a relative path such as data.txt")

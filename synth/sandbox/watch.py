@@ -53,11 +53,16 @@ def shared_once(first: int) -> int:
     return total * 1024
 
 
-def names_used(first: int, folder: str) -> int:
-    """Files and folders on the file system that a sandbox sees at `folder`."""
+def names_used(first: int, folder: str, size: int) -> int:
+    """Files and folders on the file system of `size` bytes that a sandbox sees at `folder`.
+
+    Until bubblewrap has changed its root, the path leads to the machine's own: the size tells.
+    """
     try:
         state = os.statvfs(f"/proc/{first}/root{folder}")
     except OSError:
+        return 0
+    if abs(state.f_blocks * state.f_frsize - size) > _PAGE:
         return 0
     return state.f_files - state.f_ffree
 

@@ -60,9 +60,7 @@ def said(row: Row, stage: str, call: Generate, answer: Answer | Failure) -> str 
     row.made.append((_made(stage, call, answer), answer.text))
     if answer.finish_reason == "length":
         return Failure("truncated", f"at {answer.completion_tokens} tokens")
-    if OPEN in answer.text and CLOSE not in answer.text:
-        return Failure("no_closing_tag", f"{OPEN} without {CLOSE}")
-    return answer.text.rpartition(CLOSE)[2].strip() or Failure("empty")
+    parted = without_thoughts(answer.text) if CLOSE in answer.text or OPEN in answer.text else ("",)
 
 
 def unread(text: str, wanted: str) -> Failure:

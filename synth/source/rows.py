@@ -27,7 +27,7 @@ from gristmill.errors import GristmillError, RecipeError, explain, nearest
 from gristmill.fs import InputFile, expand, open_file
 from gristmill.store import Dataset
 from synth.items import Row
-from synth.source.shots import Shots
+from synth.source.shots import ShotRows, Shots
 
 BATCH = 256  # rows made Python values together
 SAMPLE = 1000  # lines of JSON that tell its columns
@@ -67,6 +67,8 @@ class Span:
         for part in self.parts:
             for values, problem in part.read():
                 row = Row(row_id(values), number, values, seed)
+                if isinstance(part, ShotRows):
+                    row.parents = part.parents(values)
                 if problem:
                     row.fail("source", "unparsable", problem)
                 yield row

@@ -62,6 +62,10 @@ class ShotRows:
     def cut(self, first: int, rows: int) -> ShotRows:
         return ShotRows(self.pool, self.k, self.seed, self.first + first, rows)
 
+    def parents(self, values: dict[str, Any]) -> tuple[str, ...]:
+        """Ids of a row's examples, where they have any."""
+        return tuple(str(one["id"]) for one in values["examples"] if one.get("id"))
+
     def read(self) -> Iterator[Found]:
         pool = _loaded(self.pool)
         if len(pool) < self.k:

@@ -86,7 +86,10 @@ for folder in (".", "/tmp", "/dev/shm", "/", "/dev", "/packages", "/usr", "/var/
     "one file beyond the disk": (
         """
 attempt("truncate", lambda: os.truncate(os.open("big", os.O_CREAT | os.O_RDWR), 1 << 40))
-attempt("stdin", lambda: os.write(os.open("big2", os.O_CREAT | os.O_RDWR), bytes(1 << 24)) > (1 << 23) or 1 / 0)
+def more_than_the_disk():
+    written = os.write(os.open("big2", os.O_CREAT | os.O_RDWR), bytes(1 << 24))
+    return written > given["disk"] or 1 / 0
+attempt("write", more_than_the_disk)
 attempt("stdin", lambda: os.write(0, bytes(1 << 20)))
 """,
         ("",),
@@ -109,7 +112,10 @@ while True:
     ),
     "infinite loop": ("while True:\n    pass\n", ("time",)),
     "sleep for ever": ("import time\ntime.sleep(10_000)\n", ("time",)),
-    "deadlock": ("import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()\n", ("time",)),
+    "deadlock": (
+        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()\n",
+        ("time",),
+    ),
     "loop that ignores every signal": (
         """
 import signal

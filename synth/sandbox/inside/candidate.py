@@ -16,8 +16,8 @@ import types
 from importlib import import_module
 from typing import Any
 
-from link import Link
-from values import Remote
+from .link import Link
+from .values import Remote
 
 NAME = "solution"
 _OPERATORS: dict[str, Any] = {

@@ -20,10 +20,10 @@ import sys
 import types
 from typing import Any, TextIO
 
-import candidate
-from link import Link
-from remote import Examined, ask
-from values import Broken
+from . import candidate
+from .link import Link
+from .remote import Examined, ask
+from .values import Broken
 
 TAIL = 2000
 ALIASES = {"np": "numpy"}
@@ -131,7 +131,7 @@ def names_for_tests(found: Any, used: set[str]) -> dict[str, Any]:
 
 def examine(link: Examiner, program: str, tests: str, out: TextIO) -> None:
     """Load the program, then run one test after another and tell of each as it ends."""
-    from units import failure, in_program, units, used_names
+    from .units import failure, in_program, units, used_names
 
     def tell(**line: Any) -> None:
         out.write(json.dumps(line) + "\n")
@@ -192,7 +192,3 @@ def main() -> None:
     examine(link, given["program"], given["tests"], out)
     out.flush()
     os._exit(0)  # whatever the tests left: the verdict is out
-
-
-if __name__ == "__main__":
-    main()

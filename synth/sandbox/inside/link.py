@@ -11,7 +11,7 @@ import json
 import traceback
 from typing import Any, BinaryIO
 
-from values import MUTABLE, Broken, Values
+from .values import MUTABLE, Broken, Values
 
 
 class Link(Values):
@@ -109,7 +109,5 @@ def _restore(old: Any, new: Any) -> None:
     if not isinstance(old, MUTABLE) or not isinstance(new, type(old)):
         raise Broken("not the container that was sent")
     old.clear()
-    if isinstance(old, dict | set):
-        old.update(new)
-    else:
-        old.extend(new)
+    fill: Any = old.update if isinstance(old, dict | set) else old.extend
+    fill(new)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from values import Remote
+from .values import Remote
 
 
 class Examined(Remote):

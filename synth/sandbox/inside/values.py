@@ -100,8 +100,9 @@ class Values:
         if type(value) in (Remote, *Remote.__subclasses__()):
             return ["yours", object.__getattribute__(value, "_number")]
         if isinstance(value, type):
-            if getattr(builtins, value.__name__, None) is value:
-                return ["builtin", value.__name__]
+            name = str(value.__name__)
+            if getattr(builtins, name, None) is value:
+                return ["builtin", name]
             if issubclass(value, BaseException):
                 return ["exception", [[one.__module__, one.__name__] for one in value.__mro__]]
         if isinstance(value, BaseException):
@@ -173,16 +174,16 @@ class Values:
     def error(self, parts: Any) -> BaseException:
         """An exception like the other side's."""
         classes, arguments, words, state, _ = parts
-        kind = self.exception(classes)
+        kind: Any = self.exception(classes)
         try:
-            found = kind(*[self.unpack(one) for one in arguments])
+            found: BaseException = kind(*[self.unpack(one) for one in arguments])
         except Exception:
             found = kind.__new__(kind)
             found.args = (words,)
         for name, value in state.items():
             if not name.startswith("_"):
                 setattr(found, name, self.unpack(value))
-        return found  # type: ignore[no-any-return]
+        return found
 
     def remote(self, kind: str, number: int) -> Any:
         """What stands here for an object of the other side."""

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from gristmill.errors import RecipeError, TaskError
-from synth.calls import Answer, EngineDied, Failure, Generate, Reward, Sampling, ScoreTokens
+from synth.calls import (
+    Answer,
+    EngineDied,
+    Failure,
+    Generate,
+    Reward,
+    Sampling,
+    ScoreTokens,
+    Structure,
+)
 from synth.engines import openai_limits, openai_loop, openai_outbox, openai_probe
 from synth.engines.spec import parse_spec
 from tests.extras import needs
@@ -78,7 +87,7 @@ def test_what_a_server_says_is_quoted_without_secrets(monkeypatch: pytest.Monkey
         shown = repr([engine, vars(engine), engine.model, failure])
         engine.close()
         monkeypatch.setenv("MY_KEY", "sk-stale-987654321")
-        with pytest.raises(RecipeError, match="MY_KEY.*401") as refused:
+        with pytest.raises(RecipeError, match=r"MY_KEY.*401") as refused:
             answers(opened(server, api_key_env="MY_KEY"), [ask("ok x")])
     assert secret not in shown
     assert "sk-stale" not in str(refused.value) and "***" in str(refused.value)
@@ -107,7 +116,7 @@ def test_a_request_that_waits_holds_no_place() -> None:
         engine = opened(server, in_flight=1, retries=3)
         openai_limits.BACKOFF_FIRST = 0.2  # set back by the fixture
         calls = [ask("500*2 late"), *(ask(f"ok {n}") for n in range(20))]
-        assert [one.text for one in answers(engine, calls)][0] == "late"
+        assert answers(engine, calls)[0].text == "late"
         engine.close()
     order = [prompt for _, prompt, _ in server.attempts]
     assert order[0] == order[-1] == "500*2 late"  # the others went while it waited
@@ -176,7 +185,7 @@ def test_a_broken_server_ends_the_run_before_it_costs_rows(
         server.broken = how
         for ticket, ready in enumerate(engine.prepare([ask(f"ok {n}") for n in range(100)])):
             engine.submit(ticket, ready)
-        with pytest.raises(TaskError, match="last 12 requests .*failed.*finished work is kept"):
+        with pytest.raises(TaskError, match=r"last 12 requests .*failed.*finished work is kept"):
             for _ in range(200):
                 assert engine.poll(0.1) == []
         engine.close()
@@ -203,7 +212,7 @@ def test_what_no_request_can_pass_ends_the_run_at_once(how: str, said: str) -> N
 def test_a_wait_until_tomorrow_ends_the_run() -> None:
     with FaultyServer() as server:
         engine = opened(server)
-        with pytest.raises(TaskError, match="asks to wait 86400 s.*patience_s"):
+        with pytest.raises(TaskError, match=r"asks to wait 86400 s.*patience_s"):
             answers(engine, [ask("tomorrow*9 x")])
         engine.close()
 
@@ -232,11 +241,11 @@ def test_start_names_what_is_missing() -> None:
             engine.prepare([Reward("main", text="x")])
         with pytest.raises(RecipeError, match="no /v1/completions"):
             engine.prepare([ScoreTokens("main", text="x")])
-        with pytest.raises(RecipeError, match="prefix: user.*tokenizer"):
+        with pytest.raises(RecipeError, match=r"prefix: user.*tokenizer"):
             engine.prepare([Generate("main", GREEDY, 1, messages=(), prefix="user")])
         with pytest.raises(RecipeError, match="does not serve; did you mean 'tiny'"):
             _ = opened(server, model="tinny").model
-        with pytest.raises(RecipeError, match="url.*address under which"):
+        with pytest.raises(RecipeError, match=r"url.*address under which"):
             _ = opened(server, url=f"{server.url}/wrong").model
         away = server.url
     with pytest.raises(TaskError, match=f"no server answers at {away}.*3 times"):
@@ -259,10 +268,12 @@ def test_a_server_without_description_is_tried_out() -> None:
         tried = len(server.attempts)
         (found,) = answers(engine, [ask("ok x")])
         assert found.text == "x" and tried == 0
-        bad = Generate(
-            "main", Sampling(4, structure=None, top_k=5), 1, messages=ask("ok y").messages
-        )
-        assert not isinstance(engine.prepare([bad])[0], Failure)  # it took top_k
+        top = Generate("main", Sampling(4, top_k=5), 1, messages=ask("ok y").messages)
+        choice = Sampling(4, structure=Structure("choice", ("a", "b")))
+        chosen = Generate("main", choice, 1, messages=ask("ok y").messages)
+        took, refused = engine.prepare([top, chosen])
+        assert not isinstance(took, Failure)  # it answered a request with top_k
+        assert isinstance(refused, Failure) and refused.reason == "rejected"  # did not choose
         engine.close()
 
 

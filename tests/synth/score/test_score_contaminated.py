@@ -39,7 +39,7 @@ def test_planted_questions_are_found_and_named(gsm: str) -> None:
     found = score({"score": {"contaminated": {"against": gsm}}}, items)
     assert [item.fields["contaminated"] for item in found] == [True] * 10 + [False] * 2
     names = [item.fields["contaminated_item"] for item in found]
-    assert names[:10] == [str(number) for number in range(0, 40, 4)] or len(set(names[:10])) == 10
+    assert names == [*(str(number) for number in range(0, 40, 4)), None, None]
     assert {item.fields["contaminated_by"] for item in found[:10]} == {"gsm8k_test"}
     assert (
         found[0].fields["contaminated_coverage"] == 1
