@@ -47,18 +47,15 @@ def claim(size: str, rounds: int) -> Claim:
     """Bare vLLM and the recipe, in turns."""
     count, tokens, name = (256, 128, "small") if size == "full" else (16, 16, "tiny")
     path, texts = documents(count)
-    options = {
-        "model": str(random_model(name, texts)),
-        "documents": str(path),
-        "tokens": tokens,
-        "temperature": 1.0,
-        "context": CONTEXT,
-    }
+    model = str(random_model(name, texts))
+    work = {"documents": str(path), "tokens": tokens, "temperature": 1.0}
+    raw = {**work, "model": model, "context": CONTEXT}
+    recipe = {**work, "engine": {"vllm": {"model": model, "max_model_len": CONTEXT}}}
     job = "bench.sides.synth_vllm"
     seen = interleave(
         [
-            Side("LLM.generate", f"{job}:open_raw", options, pinned=False),
-            Side("gristmill recipe", f"{job}:open_recipe", options, pinned=False),
+            Side("LLM.generate", f"{job}:open_raw", raw, pinned=False),
+            Side("gristmill recipe", f"{job}:open_recipe", recipe, pinned=False),
         ],
         rounds,
     )

@@ -21,6 +21,7 @@ Limit: answers are kept in memory; for more than some thousand rows use the step
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,17 +84,19 @@ def run_flow(
     try:
         logs = Logs(Path(requests) if requests is not None else None)
         purse = Purse(limits, prices)
-        for done in drive(
+        finished = drive(
             source, ops[:-1], services, logs, purse=purse, goodput=total, window=window
-        ):
-            one = Outcome(done, emit.rows(done.items, done.row, name))
-            account(total, one)
-            result.rows.extend(one.rows)
-            result.ledger.append(ledger_row(one))
-            result.completions.extend(
-                {"id": done.row.id, "stage": made.stage, "key": made.key, "text": text}
-                for made, text in done.row.made
-            )
+        )
+        with closing(finished):  # whatever ends this, answers that came are in the log
+            for done in finished:
+                one = Outcome(done, emit.rows(done.items, done.row, name))
+                account(total, one)
+                result.rows.extend(one.rows)
+                result.ledger.append(ledger_row(one))
+                result.completions.extend(
+                    {"id": done.row.id, "stage": made.stage, "key": made.key, "text": text}
+                    for made, text in done.row.made
+                )
     finally:
         services.close()
     result.facts.update(facts(total))

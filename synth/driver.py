@@ -12,7 +12,7 @@ resumes each flow with its answers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,15 +68,17 @@ def drive(
     purse: Purse | None = None,
     goodput: Goodput | None = None,
     window: int | None = None,
-) -> Iterator[Finished]:
+    tick: Callable[[], None] = lambda: None,
+) -> Generator[Finished, None, None]:
     """Run a flow over rows.
 
     Args:
         window: rows between the oldest that is not done and the newest; default: by capacity.
+        tick: called in every turn of the loop.
     Raises: GristmillError where an engine cannot go on. Whatever ends the iteration, answers that
         came are in the log.
     """
-    driver = Driver(rows, ops, services, logs, purse or Purse(), goodput or Goodput(), window)
+    driver = Driver(rows, ops, services, logs, purse or Purse(), goodput or Goodput(), window, tick)
     try:
         yield from driver.run()
     finally:
@@ -95,7 +97,9 @@ class Driver:
         purse: Purse,
         goodput: Goodput,
         window: int | None,
+        tick: Callable[[], None],
     ) -> None:
+        self._tick = tick
         self._rows, self._ops = rows, ops
         self._services, self._logs = services, logs
         self._purse, self._goodput = purse, goodput
@@ -123,19 +127,20 @@ class Driver:
                 return
             self._poll()
             self._logs.tick()
+            self._tick()
             if self._purse.out_of_time() or any(lane.stopped for lane in self._lanes.values()):
                 yield from self._stop()
                 return
 
     def close(self) -> None:
-        """Forget what is under way; flush the log."""
+        """Flush the log, then forget what is under way."""
         try:
+            self._logs.flush()
+        finally:
             for lane in self._lanes.values():
                 lane.abort()
             for started in self._under_way.values():
                 started.flow.close()
-        finally:
-            self._logs.flush()
 
     def _start_rows(self) -> None:
         """Begin rows until enough calls wait, or the window is full."""

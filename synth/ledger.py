@@ -7,7 +7,7 @@ Shown by: `gristmill why synth/qa ID`. Limit: a row's ledger names each rule or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from synth.driving.goodput import Goodput
 from synth.items import Lost, Made
 
 STATES = ("kept", "filtered", "failed", "pending")
+SELECTED = "select.top"  # the rule of candidates that an exact cut left out
 LEDGER = pa.schema(
     [
         ("id", pa.string()),
@@ -49,10 +50,11 @@ COMPLETIONS = pa.schema(
 
 @dataclass(slots=True)
 class Outcome:
-    """A finished row and the rows that it emitted."""
+    """A finished row and the rows that it emitted; `scores` by their ids, where a cut follows."""
 
     done: Finished
     rows: list[dict[str, Any]]
+    scores: dict[str, float] = field(default_factory=dict)
 
     @property
     def state(self) -> str:

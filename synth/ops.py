@@ -77,6 +77,10 @@ class SynthOp(BaseModel):
     def check(self) -> None:
         """Raise for what the fields alone show to be wrong: a prompt that is not there."""
 
+    def sandboxed(self) -> bool:
+        """Whether it always runs model-written programs: refused where there is no sandbox."""
+        return False
+
 
 _OPS: dict[str, type[SynthOp]] = {}
 FAMILIES = {"parse", "score", "select"}  # `- score: {maths: {…}}` names the op `score.maths`

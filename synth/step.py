@@ -13,23 +13,24 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-import pyarrow as pa
 from pydantic import Field, field_serializer, field_validator
 
-from gristmill.errors import RecipeError
+from gristmill.errors import RecipeError, StoreError
 from gristmill.step import Output, Phase, Step, StepRun, Task
 from synth.checks import check_flow, known_fields
 from synth.driving.budget import Budget
 from synth.driving.goodput import Goodput, facts
 from synth.emit import Emit
 from synth.engines.spec import EngineSpec, parse_spec
-from synth.ledger import STATES
+from synth.ledger import SELECTED, STATES
 from synth.ops import SynthOp, dump_ops, every, parse_ops
+from synth.select.top import Top
+from synth.selecting import SCORES, find_cut, select
 from synth.source import forms
 from synth.source.rows import check_source, spans
 from synth.task import set_up, synthesize
 
-PHASE = "generate"
+PHASE, SELECT = "generate", "select"
 
 
 class Synthesize(Step):
@@ -87,6 +88,12 @@ class Synthesize(Step):
         """The ops before the emit."""
         return self.do[:-1]
 
+    @property
+    def top(self) -> Top | None:
+        """The cut over all rows, if there is one."""
+        last = self.flow[-1] if self.flow else None
+        return last if isinstance(last, Top) else None
+
     def config(self) -> dict[str, Any]:
         found = super().config()
         for place in ("workers", "window"):
@@ -124,7 +131,11 @@ class Synthesize(Step):
         assert source is not None
         check_flow(self.do, self.engines, source)
         schema = self.emit.row_schema(known_fields(source, self.flow))
-        limits = [n for n in (self.rows, run.limit if forms.patterns(self.from_) else None) if n is not None]
+        limits = [
+            n
+            for n in (self.rows, run.limit if forms.patterns(self.from_) else None)
+            if n is not None
+        ]
         parts = forms.parts(self.from_, run, self.seed, self.task_rows)
         ranges = spans(parts, self.task_rows, min(limits, default=None))
         tasks = [
@@ -135,10 +146,22 @@ class Synthesize(Step):
         budgeted = self.budget != Budget()
         workers = 1 if budgeted else self.workers
         yield Phase(PHASE, tasks, worker_setup=setup, unit=" rows", workers=workers)
-        _tell(run)
+        if self.top is not None:
+            folders = [record.folder / "files" for record in run.records(PHASE)]
+            cut = find_cut([folder / SCORES for folder in folders], self.top)
+            given = {"cut": cut, "schema": schema}
+            yield Phase(
+                SELECT,
+                [
+                    Task(task.id, select, {"folder": str(folder), **given}, task.size)
+                    for task, folder in zip(tasks, folders, strict=True)
+                ],
+                unit=" rows",
+            )
+        _tell(run, selected=self.top is not None)
 
 
-def _tell(run: StepRun) -> None:
+def _tell(run: StepRun, selected: bool) -> None:
     """Facts and warnings from the tasks' records; the counts must add up."""
     total, states = Goodput(), Counter[str]()
     for record in run.records(PHASE):
@@ -146,10 +169,21 @@ def _tell(run: StepRun) -> None:
         states.update(record.value["states"])
         for note in record.value["notes"]:
             run.note(note)
+    if selected:
+        states, after = Counter[str](), [record.value for record in run.records(SELECT)]
+        for value in after:
+            states.update(value["states"])
+            total.filtered[SELECTED] += value["cut"]
+        kept = sum(value["kept_tokens"] for value in after)
+        total.lost_tokens[SELECTED] += total.kept_tokens - kept
+        total.kept_tokens = kept
     rows = sum(record.value["rows"] for record in run.records(PHASE))
-    if rows != sum(states[name] for name in STATES):
-        raise RecipeError(
-            f"{rows} rows in, {dict(states)} accounted for: this is a defect, please report it"
+    listed = run.records(SELECT if selected else PHASE)
+    told = sum(shard["rows"] for record in listed for shard in record.shards[".ledger"])
+    if not rows == told == sum(states[name] for name in STATES):
+        raise StoreError(
+            f"{rows} rows in, {told} in the ledger, {dict(states)}: this is a defect, please "
+            "report it"
         )
     run.facts["rows"] = {"in": rows, **{name: states[name] for name in STATES}}
     run.facts["goodput"] = facts(total)

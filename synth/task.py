@@ -8,10 +8,11 @@ Limit: a range ends before the next begins; its last requests run with less comp
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from synth.driver import Finished, drive
 from synth.driving.budget import Purse
 from synth.driving.goodput import Goodput, Pace
 from synth.driving.log import Logs
+from synth.driving.process import flushed_at_interrupt, rare_collections
 from synth.driving.services import Services
-from synth.emit import Emit
+from synth.items import Row
 from synth.ledger import (
     COMPLETIONS,
     LEDGER,
@@ -33,12 +35,13 @@ from synth.ledger import (
     completions_table,
     ledger_table,
 )
+from synth.selecting import CANDIDATES, LEDGERS, SCORED, SCORES, CandidateFiles
 from synth.source.rows import Span
 
 if TYPE_CHECKING:
     from synth.step import Synthesize
 
-BATCH = 256  # rows written together
+BATCH, BATCH_SECONDS = 256, 1.0  # rows written together, and how long the first of them waits
 
 
 @dataclass(slots=True)
@@ -62,39 +65,39 @@ def set_up(step: Synthesize, store: str, schema: pa.Schema) -> State:
 def synthesize(ctx: TaskContext, span: Span) -> dict[str, Any]:
     """One task."""
     state: State = ctx.state
-    step, emit = state.step, state.step.emit
-    total = Goodput()
-    states: Counter[str] = Counter()
-    rows = 0
+    step = state.step
+    writing = _Writing(ctx, state.schema, final=step.top is None)
+    total, states = Goodput(), Counter[str]()
     _count_done(ctx, state.purse)
-    pace = Pace(ctx.say)
-    outputs = [ctx.writer("", state.schema), ctx.writer(".ledger", LEDGER)]
-    completions = ctx.writer(".completions", COMPLETIONS)
+    pace = Pace(total, ctx.say, ctx.advance)
+    source = _Counted(span.read(step.seed))
     done = drive(
-        span.read(step.seed),
+        source,
         step.flow,
         state.services,
         state.logs,
         purse=state.purse,
         goodput=total,
         window=step.window,
+        tick=pace.tick,
     )
-    for outcomes in _batches(_outcomes(done, emit, step.name)):
-        with total.timed("write"):
-            emitted = fitted(outcomes, state.schema)
-            outputs[0].write(emitted)
-            outputs[1].write(ledger_table(outcomes))
-            completions.write(completions_table(outcomes))
-        for one in outcomes:
-            account(total, one)
-            states[one.state] += 1
-        rows += len(outcomes)
-        ctx.advance(len(outcomes))
-        pace.tell(total, states["kept"])
-    if rows != sum(states.values()):
-        raise GristmillError(f"{rows} rows, {dict(states)}: this is a defect, please report it")
+    with rare_collections(), flushed_at_interrupt(state.logs), closing(done):
+        for outcomes in _batches(_outcomes(done, step)):
+            with total.timed("write"):
+                writing.write(outcomes)
+            for one in outcomes:
+                account(total, one)
+                states[one.state] += 1
+            pace.rows, pace.kept = states.total(), states["kept"]
+    writing.close()
+    pace.finish()
+    if source.count != states.total():
+        raise GristmillError(
+            f"{source.count} rows in, {dict(states)} accounted for: this is a defect, please "
+            "report it"
+        )
     return {
-        "rows": rows,
+        "rows": states.total(),
         "states": dict(states),
         "goodput": total.record(),
         "notes": state.logs.notes(),
@@ -102,14 +105,81 @@ def synthesize(ctx: TaskContext, span: Span) -> dict[str, Any]:
     }
 
 
-def _outcomes(done: Iterator[Finished], emit: Emit, name: str) -> Iterator[Outcome]:
+class _Counted:
+    """An iterator that knows how much was taken."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> _Counted:
+        return self
+
+    def __next__(self) -> Row:
+        row = next(self._rows)
+        self.count += 1
+        return row
+
+
+class _Writing:
+    """The outputs of a task; of candidates that a cut will choose from, files beside them."""
+
+    def __init__(self, ctx: TaskContext, schema: pa.Schema, final: bool) -> None:
+        self._schema = schema
+        self._completions = ctx.writer(".completions", COMPLETIONS)
+        self._final = (ctx.writer("", schema), ctx.writer(".ledger", LEDGER)) if final else None
+        self._files = None if final else CandidateFiles(ctx, schema)
+
+    def write(self, outcomes: list[Outcome]) -> None:
+        """Rows in the order of the source."""
+        emitted = fitted(outcomes, self._schema)
+        self._completions.write(completions_table(outcomes))
+        if self._final is not None:
+            self._final[0].write(emitted)
+            self._final[1].write(ledger_table(outcomes))
+        if self._files is not None:
+            self._files.write(CANDIDATES, emitted)
+            self._files.write(LEDGERS, ledger_table(outcomes))
+            self._files.write(SCORES, scores_table(outcomes))
+
+    def close(self) -> None:
+        if self._files is not None:
+            self._files.close()
+
+
+def _outcomes(done: Iterator[Finished], step: Synthesize) -> Iterator[Outcome]:
+    emit, top = step.emit, step.top
     for one in done:
-        yield Outcome(one, emit.rows(one.items, one.row, name))
+        if top is None:
+            yield Outcome(one, emit.rows(one.items, one.row, step.name))
+            continue
+        scored = Outcome(one, [])
+        for item in one.items:
+            rows = emit.rows([item], one.row, step.name)
+            scored.rows += rows
+            scored.scores |= {row["id"]: float(item.fields[top.by]) for row in rows}
+        yield scored
+
+
+def scores_table(outcomes: list[Outcome]) -> pa.Table:
+    """The score of each candidate, in their order."""
+    pairs = [(row["id"], one.scores[row["id"]]) for one in outcomes for row in one.rows]
+    ids, scores = [id_ for id_, _ in pairs], [score for _, score in pairs]
+    return pa.Table.from_pydict({"id": ids, "score": scores}, SCORED)
 
 
 def _batches(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
-    while batch := list(islice(outcomes, BATCH)):
-        yield batch
+    held: list[Outcome] = []
+    since = 0.0
+    for one in outcomes:
+        if not held:
+            since = time.monotonic()
+        held.append(one)
+        if len(held) >= BATCH or time.monotonic() - since >= BATCH_SECONDS:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def fitted(outcomes: list[Outcome], schema: pa.Schema) -> pa.Table:

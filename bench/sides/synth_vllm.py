@@ -19,7 +19,7 @@ PROMPT = "Rewrite the text below in plain words.\n\n{{ text }}"
 NAME = "synth/rewritten"
 
 
-def step_of(model: str, documents: str, tokens: int, temperature: float, context: int) -> Any:
+def step_of(engine: dict[str, Any], documents: str, tokens: int, temperature: float) -> Any:
     """The recipe's step: prompt, sample, clean, score, select, write."""
     from synth.step import Synthesize
 
@@ -28,7 +28,7 @@ def step_of(model: str, documents: str, tokens: int, temperature: float, context
             "name": NAME,
             "use": "synthesize",
             "from": {"jsonl": documents},
-            "engines": {"main": {"vllm": {"model": model, "max_model_len": context}}},
+            "engines": {"main": engine},
             "do": [
                 {"prompt": {"user": PROMPT}},
                 {"sample": {"max_tokens": tokens, "temperature": temperature, "truncated": "keep"}},
@@ -42,16 +42,14 @@ def step_of(model: str, documents: str, tokens: int, temperature: float, context
     )
 
 
-def open_recipe(
-    model: str, documents: str, tokens: int, temperature: float, context: int
-) -> Job:
+def open_recipe(engine: dict[str, Any], documents: str, tokens: int, temperature: float) -> Job:
     """A run of the step into a fresh store and log; the engine stays loaded between runs."""
     os.environ.pop("OMP_NUM_THREADS", None)
     from gristmill.store import Store
     from tests.run_step import InProcess, run_step
 
     place = scratch("synth-") / "store"
-    step = step_of(model, documents, tokens, temperature, context)
+    step = step_of(engine, documents, tokens, temperature)
 
     def run() -> dict[str, Any]:
         run_step(step, Store(place), executor=InProcess())
@@ -87,9 +85,7 @@ def open_raw(model: str, documents: str, tokens: int, temperature: float, contex
     ]
     llm = LLM(**arguments)
     params = [
-        SamplingParams(
-            max_tokens=tokens, temperature=temperature, seed=n if temperature else None
-        )
+        SamplingParams(max_tokens=tokens, temperature=temperature, seed=n if temperature else None)
         for n in range(len(prompts))
     ]
 

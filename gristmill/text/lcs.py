@@ -96,7 +96,7 @@ def _length(sorted_words, places, other):  # type: ignore[no-untyped-def]
             row[block] = total | (before & ~both)
         for i in range(low, end):
             matches[places[i] >> 6] = _ZERO
-    length = 0
+    length = np.int64(0)
     for place in range(size):
         length += np.int64(~row[place >> 6] >> np.uint64(place & 63) & _ONE)
     return length

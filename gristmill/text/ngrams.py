@@ -199,15 +199,21 @@ def find(
     texts: pa.Array | pa.ChunkedArray,
     index: NgramIndex,
     exempt: npt.NDArray[np.bool_] | None = None,
+    seen: I64 | None = None,
 ) -> Hits:
-    """Every entry of the index that occurs in each text; `exempt` entries are passed over."""
+    """Every entry of the index that occurs in each text; `exempt` entries are passed over.
+
+    seen: `len(index) + 1` zeros that a caller with many small arrays keeps between its calls;
+    making them anew costs more than to scan one text.
+    """
     data, offsets = string_buffers(texts)
     if exempt is None:
         exempt = np.zeros(len(index), np.bool_)
-    seen = np.zeros(len(index), np.int64)  # untouched pages of it cost nothing
+    if seen is None:
+        seen = np.zeros(len(index) + 1, np.int64)  # untouched pages of it cost nothing
     hits, runs = np.empty((1024, 5), np.int64), np.empty((256, 3), np.int64)
     parts: list[tuple[I64, I64]] = []
-    at, serial = 0, 1
+    at, serial = 0, int(seen[-1]) + 1  # of the texts of all calls; the last place holds it
     while at < len(offsets) - 1 and len(index):
         begun = at
         at, n_hits, n_runs = scan.scan_texts(
@@ -218,6 +224,7 @@ def find(
         if at == begun:  # not even one text fits
             hits = np.empty((4 * len(hits), 5), np.int64)
             runs = np.empty((4 * len(runs), 3), np.int64)
+    seen[-1] = serial
     found = np.concatenate([part[0] for part in parts]) if parts else hits[:0]
     covered = np.concatenate([part[1] for part in parts]) if parts else runs[:0]
     found = found[np.lexsort((found[:, 1], found[:, 2], found[:, 0]))]

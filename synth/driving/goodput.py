@@ -28,7 +28,7 @@ class Goodput:
     lost_tokens: Counter[str] = field(default_factory=Counter)  # by reason
     failed: Counter[str] = field(default_factory=Counter)  # candidates, by reason
     filtered: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)  # by place
+    seconds: dict[str, float] = field(default_factory=dict)  # by place
     deaths: int = 0  # of engines
 
     @contextmanager
@@ -38,14 +38,16 @@ class Goodput:
         try:
             yield
         finally:
-            self.seconds[place] += time.perf_counter() - began
+            passed = time.perf_counter() - began
+            self.seconds[place] = self.seconds.get(place, 0.0) + passed
 
     def add(self, other: Goodput) -> None:
         """Sum in the counts of another task."""
         for name in self.__slots__:
             mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, Counter):
-                mine.update(theirs)
+            if isinstance(mine, dict):
+                for key, value in theirs.items():
+                    mine[key] = mine.get(key, 0) + value
             else:
                 setattr(self, name, mine + theirs)
 
@@ -54,14 +56,18 @@ class Goodput:
         found: dict[str, Any] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            found[name] = dict(sorted(value.items())) if isinstance(value, Counter) else value
+            found[name] = dict(sorted(value.items())) if isinstance(value, dict) else value
         found["seconds"] = {k: round(v, 3) for k, v in found["seconds"].items()}
         return found
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Goodput:
         """The same counts from a record."""
-        return cls(**{k: Counter(v) if isinstance(v, dict) else v for k, v in record.items()})
+        found = cls()
+        for name, value in record.items():
+            counted = isinstance(getattr(found, name), Counter)
+            setattr(found, name, Counter(value) if counted else value)
+        return found
 
 
 def facts(total: Goodput) -> dict[str, Any]:
@@ -76,25 +82,39 @@ def facts(total: Goodput) -> dict[str, Any]:
 
 
 class Pace:
-    """The progress line, about once a second."""
+    """The progress of a task, about once a second: rows done, rates, failures by type."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
-        self._say, self._clock = say, clock
+    def __init__(
+        self,
+        total: Goodput,
+        say: Callable[[str], None],
+        advance: Callable[[int], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rows = self.kept = 0  # written so far
+        self._total, self._say, self._advance, self._clock = total, say, advance, clock
         self._last = clock()
-        self._tokens = self._kept = 0
+        self._told = (0, 0, 0)
 
-    def tell(self, total: Goodput, kept: int) -> None:
-        """Rates since the last line, failures by type."""
-        now = self._clock()
-        if (passed := now - self._last) < 1.0:
+    def tick(self) -> None:
+        """Called often."""
+        passed = self._clock() - self._last
+        if passed < 1.0:
             return
+        rows, kept, tokens = self._told
+        total = self._total
         fresh = total.completion_tokens - total.cached_tokens
-        parts = [
-            f"{(fresh - self._tokens) / passed:,.0f} tok/s",
-            f"{(kept - self._kept) / passed:,.1f} kept/s",
-        ]
+        parts = [f"{(fresh - tokens) / passed:,.0f} tok/s"]
+        parts.append(f"{(self.kept - kept) / passed:,.1f} kept/s")
         if total.failed:
             told = ", ".join(f"{name} {count:,}" for name, count in total.failed.most_common(4))
             parts.append(f"failed: {told}")
-        self._last, self._tokens, self._kept = now, fresh, kept
         self._say(", ".join(parts))
+        self._advance(self.rows - rows)
+        self._told = (self.rows, self.kept, fresh)
+        self._last = self._clock()
+
+    def finish(self) -> None:
+        """All rows are done."""
+        self._advance(self.rows - self._told[0])
+        self._told = (self.rows, self.kept, 0)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from threading import RLock
 from typing import Protocol
 
 import numpy as np
@@ -84,6 +85,7 @@ class StoreLog:
         self.folder = folder
         self.notes: list[str] = merge_small(folder)
         self._clock = clock
+        self._lock = RLock()  # what ends a process flushes from another thread
         self._writer = ThreadPoolExecutor(1, "request-log")
         self._writing: list[tuple[Future[Path], list[Entry]]] = []
         self._buffer: list[Entry] = []
@@ -105,24 +107,27 @@ class StoreLog:
 
     def add(self, key: bytes, limit: int, answer: Answer) -> None:
         entry = Entry(key, limit, answer)
-        if not self._buffer:
-            self._since = self._clock()
-        self._buffer.append(entry)
-        self._recent.setdefault(key, []).append(entry)
-        self._buffered += 200 + len(answer.text) + 4 * len(answer.token_ids or ())
-        if answer.top_ids is not None:
-            self._buffered += 12 * sum(map(len, answer.top_ids))
+        with self._lock:
+            if not self._buffer:
+                self._since = self._clock()
+            self._buffer.append(entry)
+            self._recent.setdefault(key, []).append(entry)
+            self._buffered += 200 + len(answer.text) + 4 * len(answer.token_ids or ())
+            if answer.top_ids is not None:
+                self._buffered += 12 * sum(map(len, answer.top_ids))
 
     def tick(self) -> None:
-        self._collect(wait=False)
-        if not self._buffer:
-            return
-        if self._buffered >= FLUSH_BYTES or self._clock() - self._since >= FLUSH_SECONDS:
-            self._hand_over()
+        with self._lock:
+            self._collect(wait=False)
+            if not self._buffer:
+                return
+            if self._buffered >= FLUSH_BYTES or self._clock() - self._since >= FLUSH_SECONDS:
+                self._hand_over()
 
     def flush(self) -> None:
-        self._hand_over()
-        self._collect(wait=True)
+        with self._lock:
+            self._hand_over()
+            self._collect(wait=True)
 
     def _hand_over(self) -> None:
         """Give the buffer to the writing thread: the loop does not wait for the disk."""
@@ -253,6 +258,7 @@ class Logs:
     def __init__(self, requests: Path | None) -> None:
         self._requests = requests
         self._open: dict[str, RequestLog] = {}
+        self.hurried = False  # the process may be ended any moment
 
     def of(self, model: Model) -> RequestLog:
         """The log of a model."""
@@ -265,6 +271,8 @@ class Logs:
 
     def tick(self) -> None:
         """Flush where it is time."""
+        if self.hurried:
+            self.flush()
         for log in self._open.values():
             log.tick()
 

@@ -108,10 +108,16 @@ def _scored(call: ScoreTokens, ready: Ready, body: Any) -> Answer | Failure:
     if not body["choices"]:
         raise Broken("the answer has no choices")
     choice = body["choices"][0]
+    start = _start(call, ready, choice)
+    if start is None:
+        return Failure(
+            "rejected",
+            "the server's tokens do not show where prefix_text ends; give engine openai the local "
+            "`tokenizer` folder of the served model",
+        )
     if choice.get("prompt_logprobs") is not None:
         ids = list(ready.tokens or choice["prompt_token_ids"])
         table = choice["prompt_logprobs"]
-        start = _start(call, choice, len(ids))
         part = list(zip(ids, table, strict=True))[start:]
         values = [float(entry[str(token)]["logprob"]) for token, entry in part]
         answer = Answer(token_ids=ids[start:], token_logprobs=values)
@@ -120,7 +126,6 @@ def _scored(call: ScoreTokens, ready: Ready, body: Any) -> Answer | Failure:
             _tops(answer, tops, call.top)
     else:
         given = choice["logprobs"]["token_logprobs"]
-        start = _start(call, choice, len(given))
         answer = Answer(token_logprobs=[float(value) for value in given[start:]])
     if not answer.token_logprobs:
         return Failure("empty", f"nothing to score from token {start}")
@@ -128,17 +133,22 @@ def _scored(call: ScoreTokens, ready: Ready, body: Any) -> Answer | Failure:
     return answer
 
 
-def _start(call: ScoreTokens, choice: Any, length: int) -> int:
-    """The first token scored: `start`, or the first that reaches beyond prefix_text."""
-    if call.text is None or not call.prefix_text:
+def _start(call: ScoreTokens, ready: Ready, choice: Any) -> int | None:
+    """The first token scored: `start`, or the first with a character after prefix_text.
+
+    Counted from the end: what stands before the text (BOS) is echoed too. None where the tokens
+    that the server shows do not spell the text.
+    """
+    if ready.tokens is not None or call.text is None or not call.prefix_text:
         return max(1, call.start)
-    offsets = choice["logprobs"]["text_offset"]
-    border = len(call.prefix_text)
-    for index in range(length):
-        end = offsets[index + 1] if index + 1 < length else border + 1
-        if end > border:
-            return max(1, index)
-    return length
+    tokens = choice["logprobs"]["tokens"]
+    if not "".join(tokens).endswith(call.text):
+        return None
+    index, left = len(tokens), len(call.text)
+    while left > 0 or (index > 1 and not tokens[index - 1]):  # "": bytes of the next character
+        index -= 1
+        left -= len(tokens[index])
+    return max(1, index)
 
 
 def _reward(body: Any) -> Answer | Failure:

@@ -109,6 +109,7 @@ class OpenAIEngine:
         """Take a Ready; it is sent as soon as the limits allow."""
         if self._loop is None:
             raise EngineDied("the client of the server was not started")
+        self._loop.outbox.refuse()
         self._under_way.add(ticket)
         self._loop.submit(ticket, call)
 

@@ -19,7 +19,6 @@ from synth.engines.openai_limits import retry_after
 from synth.engines.openai_probe import Site, card_of, cards
 from synth.engines.openai_requests import Body, Offer, build
 
-SHARD = 1
 CONNECT_S = 10.0
 IDLE_S = 4.5  # below the 5 s after which uvicorn closes an idle connection
 QUOTED = 300  # characters of a server's text in a failure

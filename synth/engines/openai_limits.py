@@ -73,7 +73,8 @@ class Window:
     def observe(self, waiting: float, running: float, under_way: int) -> None:
         """One look at vLLM's gauges: grow while nobody queues, shrink to what is worth queueing."""
         spare = max(4.0, running / 4)  # a queue that refills every slot for some steps to come
-        if waiting == 0 and under_way >= int(self.size):
+        # Where many are neither queued nor running, they are on the way: more would not arrive.
+        if waiting == 0 and under_way >= int(self.size) and running >= 0.75 * under_way:
             self.size = min(self.most, self.size * 1.5)
         elif waiting > spare:
             self.size = max(1.0, self.size / 2, self.size - (waiting - spare / 2))

@@ -2,7 +2,7 @@
 
 In: Ready calls, from the driver's thread, in batches. Out: outcomes, into an Outbox.
 Shown by: `python -m pytest tests/synth/engines/test_openai_faults.py`.
-Limit: JSON is made and read on this one thread, which bounds small requests a second.
+Limit: one thread, where httpx takes 0.8 ms a request: about a thousand small requests a second.
 
 A request that waits for its next attempt holds no place in flight. Where nobody listens any more,
 no request is charged: all wait until the server is back, for `patience_s`.
@@ -23,6 +23,7 @@ from synth.engines.openai_http import Again, Down, Hopeless, Wire
 from synth.engines.openai_limits import Rate, Window, backoff, read_queue
 from synth.engines.openai_outbox import Outbox
 
+SLEEPERS = 64  # requests that wait for their next attempt and make room for others
 LOOK_S = 1.0  # between looks at the server's queue, or for a server that is gone
 TELL_S = 0.003  # the driver is woken once for all answers of so many seconds
 IDLE_S = 0.2  # without a request under way, until failures that are held are told
@@ -78,7 +79,8 @@ class Loop:
     def capacity(self) -> int:
         """Places in flight, those that wait outside of them, and a few to refill from at once."""
         size = int(self._window.size)
-        return size + max(2, size // 4) + self._sleeping + self.outbox.held()
+        asleep = min(self._sleeping, max(SLEEPERS, size))
+        return size + max(2, size // 4) + asleep + self.outbox.held()
 
     def close(self) -> None:
         """End all requests and the thread."""
@@ -96,6 +98,8 @@ class Loop:
         try:
             self._loop.run_forever()
         finally:
+            # What was begun in this step gets to its first wait, where it can be cancelled.
+            self._loop.run_until_complete(asyncio.sleep(0.01))
             tasks = asyncio.all_tasks(self._loop)
             for one in tasks:
                 one.cancel()

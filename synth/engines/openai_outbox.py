@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from synth.calls import Answer, Failure
+from synth.calls import Answer, EngineDied, Failure
 
 HOPELESS_ROW = 100
 HELD = ("server", "timeout", "rejected")  # what a broken server or recipe does to every request
@@ -29,6 +29,7 @@ class Outbox:
         self.error: Exception | None = None  # raised by `take` once all that is whole is taken
         self._ready: deque[tuple[int, Outcome]] = deque()
         self._held: list[tuple[int, Failure]] = []
+        self._told = False  # the error was raised
         self._news = threading.Event()
 
     def held(self) -> int:
@@ -70,9 +71,18 @@ class Outbox:
         found = []
         while self._ready:
             found.append(self._ready.popleft())
-        if not found and self.error is not None:
-            raise self.error
+        if not found:
+            self.refuse()
         return found
+
+    def refuse(self) -> None:
+        """Raise what ended the client, once; from then on EngineDied, which opens another."""
+        if self.error is None:
+            return
+        if self._told:
+            raise EngineDied(f"the client has ended: {self.error}")
+        self._told = True
+        raise self.error
 
     def tell(self) -> None:
         """Wake the driver. Not done by `put`: to wake costs as much as ten answers."""

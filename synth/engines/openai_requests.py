@@ -47,14 +47,13 @@ def check_offer(call: ModelCall, offer: Offer, url: str, tokenised: bool) -> Non
     chat = isinstance(call, Generate) and call.messages is not None and not tokenised
     path = "chat/completions" if chat else "completions"
     if path not in offer.paths:
-        raise RecipeError(
-            f"the server at {url} has no /v1/{path}; "
-            + (
-                "start it with a model that generates (`--runner generate`)"
-                if isinstance(call, Generate)
-                else "scoring tokens needs it: use `vllm serve`, or the engine `vllm`"
-            )
-        )
+        if isinstance(call, ScoreTokens):
+            fix = "scoring tokens needs it: use `vllm serve`, or the engine `vllm`"
+        elif tokenised and "chat/completions" in offer.paths:
+            fix = "token ids need it: leave out `tokenizer`"
+        else:
+            fix = "start it with a model that generates (`--runner generate`)"
+        raise RecipeError(f"the server at {url} has no /v1/{path}; {fix}")
     if isinstance(call, ScoreTokens) and call.top and "prompt_logprobs" not in offer.fields:
         raise RecipeError(
             f"the server at {url} does not take prompt_logprobs, so that `top` has no token ids; "

@@ -7,6 +7,7 @@ Limit: one device; a model that needs several is vLLM's.
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def load(folder: Path, device: str, dtype: str, rewards: bool) -> Any:
     if rewards and model.config.num_labels != 1:
         raise RecipeError(
             f"model {folder.name!r} has {model.config.num_labels} labels; a reward model has one"
+        )
+    needed = {"past_key_values", "position_ids", "logits_to_keep"}
+    if not rewards and not needed <= set(inspect.signature(model.forward).parameters):
+        raise RecipeError(
+            f"model {folder.name!r} ({type(model).__name__}) has no cache of keys and values, "
+            "which the engine transformers batches rows by; use the engine vllm"
         )
     return model.eval().to(where)
 

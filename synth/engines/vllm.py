@@ -67,7 +67,8 @@ class VllmSpec(LocalSpec):
         self.adapter()
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "quantization": self.quantization, **self.extra}
+        quantization = {"quantization": self.quantization} if self.quantization else {}
+        return {**super().settings(), **quantization, **self.extra}
 
     def adapter(self) -> Path | None:
         if not self.lora:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
-from synth.procedural.sample import Draws, Parameters, Sample, first_line, spelled, words
+from synth.procedural.sample import Draws, Parameters, Sample, Sizes, first_line, spelled, words
 
 PUBLISHED = {1: 110, 2: 50}  # N
 ALPHABET, LEAST, MOST = 4, 2, 4  # of Brevo2's names
@@ -35,6 +35,7 @@ class Brevo(Parameters):
     variant: Literal[1, 2] = 1
     nodes: int | None = Field(default=None, ge=3)  # N; 110 in Brevo1, 50 in Brevo2
     degree: int = Field(default=4, ge=1, le=16)  # most edges into and out of a vertex
+    sizes: Sizes = "paper"  # how n is drawn: 1/sqrt(N + n), or 1/(sqrt(N) + n)
     tokens: bool = False  # bare tokens into meta
 
     @model_validator(mode="after")
@@ -99,7 +100,7 @@ def label(number: int) -> tuple[int, ...]:
 def sample(draws: Draws, given: Brevo) -> Sample:
     """One DAG; its last vertex is asked for."""
     most = given.nodes or PUBLISHED[given.variant]
-    n = draws.size(most)
+    n = draws.size(most, given.sizes)
     needs = dag(draws, n, given.degree)
     vocabulary = most if given.variant == 1 else ALPHABET
     if given.variant == 1:

@@ -17,7 +17,16 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
-from synth.procedural.sample import Draws, Parameters, Sample, Span, first_line, spelled, words
+from synth.procedural.sample import (
+    Draws,
+    Parameters,
+    Sample,
+    Sizes,
+    Span,
+    first_line,
+    spelled,
+    words,
+)
 
 # variant: (N, K, tokens that names are made of, least and most of them in a name)
 PUBLISHED = {1: (300, 8, 50, 1, 2), 2: (100, 16, 4, 5, 7)}
@@ -33,6 +42,7 @@ class Depo(Parameters):
     nodes: int | None = Field(default=None, ge=3)  # N; 300 in Depo1, 100 in Depo2
     hops: int | None = Field(default=None, ge=1)  # K; 8 in Depo1, 16 in Depo2
     queries: int = Field(default=10, ge=1)
+    sizes: Sizes = "paper"  # how n is drawn: 1/sqrt(N + n), or 1/(sqrt(N) + n)
     tokens: bool = False  # bare tokens into meta
 
     @model_validator(mode="after")
@@ -50,7 +60,7 @@ def sample(draws: Draws, given: Depo) -> Sample:
     """One cycle and its queries."""
     nodes, hops, alphabet, least, most = PUBLISHED[given.variant]
     hops = given.hops or hops
-    n = draws.size(given.nodes or nodes)
+    n = draws.size(given.nodes or nodes, given.sizes)
     spelling = words(draws, n, alphabet, least, most)
     names = [spelled(word) for word in spelling]
     order = draws.shuffled(range(n))

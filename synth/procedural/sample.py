@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from random import Random
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -23,6 +23,9 @@ from gristmill.values import check_values
 T = TypeVar("T")
 Span = tuple[int, int]
 SMALLEST = 3  # the fewest vertices of Depo and Brevo
+# How n is drawn from 3 … N: by 1/sqrt(N + n), as noted from Physics of Language Models 4.1, or by
+# 1/(sqrt(N) + n), as in the generator that its authors released, which favours small graphs.
+Sizes = Literal["paper", "released"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,18 @@ class Draws:
             left[place], left[other] = left[other], left[place]
         return left[:count]
 
-    def size(self, largest: int) -> int:
-        """3 … N with a probability that falls as 1/sqrt(N + n) (Physics of LMs 4.1)."""
-        return SMALLEST + bisect_right(_sizes(largest), self.uniform())
+    def size(self, largest: int, law: Sizes = "paper") -> int:
+        """A number n of vertices, 3 … N; see Sizes."""
+        return SMALLEST + bisect_right(_sizes(largest, law), self.uniform())
 
 
 @lru_cache(maxsize=64)
-def _sizes(largest: int) -> list[float]:
-    weights = [(largest + n) ** -0.5 for n in range(SMALLEST, largest + 1)]
+def _sizes(largest: int, law: Sizes) -> list[float]:
+    numbers = range(SMALLEST, largest + 1)
+    if law == "paper":
+        weights = [(largest + n) ** -0.5 for n in numbers]
+    else:
+        weights = [1 / (largest**0.5 + n) for n in numbers]
     total = sum(weights)
     return [part / total for part in accumulate(weights)][:-1]
 

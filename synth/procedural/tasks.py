@@ -147,3 +147,15 @@ class ProceduralSource(BaseModel):
         own = seed if self.seed is None else self.seed
         stop = None if count is None else first + count
         return rows(self.task, self.count, own, first, stop, **self.parameters)
+
+
+def parse_source(given: Any) -> ProceduralSource:
+    """What a recipe writes under `procedural:`; RecipeError with what is wrong otherwise."""
+    if not isinstance(given, dict):
+        raise RecipeError(f"procedural is {given!r:.80}; write `{{task: mano, count: 1000}}`")
+    try:
+        return ProceduralSource.model_validate(given)
+    except ValidationError as error:
+        raise RecipeError(f"procedural: {explain(error, ProceduralSource)}") from None
+    except RecipeError as error:
+        raise RecipeError(f"procedural: {error}") from None

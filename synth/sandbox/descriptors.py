@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import PurePosixPath
 
 from gristmill.errors import RecipeError
@@ -16,35 +16,41 @@ from gristmill.errors import RecipeError
 _SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-class Memory:
-    """A text as an open file in memory, from its beginning: nothing is left on a disk."""
+class Descriptor:
+    """An open file that is closed once: the next one opened anywhere has the same number."""
 
-    def __init__(self, text: str | bytes) -> None:
-        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        self.fd = os.memfd_create("sandbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(self.fd, "wb", closefd=False) as handle:
-            handle.write(data)
-        os.lseek(self.fd, 0, os.SEEK_SET)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALED)  # as stdin it must not be filled
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
 
-    def __enter__(self) -> Memory:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+    def close(self) -> None:
+        """Close it, unless it was."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
-def pipe(stack: ExitStack) -> tuple[int, int]:
-    """Two ends, closed with the stack where they are not before."""
-    ends = os.pipe()
-    for end in ends:
-        stack.callback(_close, end)
-    return ends
+def memory(stack: ExitStack, text: str | bytes) -> int:
+    """A text as an open file in memory, read from its beginning."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    held = descriptor(stack, os.memfd_create("sandbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+    with open(held.fd, "wb", closefd=False) as handle:
+        handle.write(data)
+    os.lseek(held.fd, 0, os.SEEK_SET)
+    fcntl.fcntl(held.fd, fcntl.F_ADD_SEALS, _SEALED)  # as stdin it must not be filled
+    return held.fd
 
 
-def _close(descriptor: int) -> None:
-    with suppress(OSError):
-        os.close(descriptor)
+def descriptor(stack: ExitStack, fd: int) -> Descriptor:
+    """Closed with the stack where it is not before."""
+    held = Descriptor(fd)
+    stack.callback(held.close)
+    return held
+
+
+def pipe(stack: ExitStack) -> tuple[Descriptor, Descriptor]:
+    """The end to read and the end to write."""
+    source, sink = os.pipe()
+    return descriptor(stack, source), descriptor(stack, sink)
 
 
 def write(path: str, text: str) -> None:

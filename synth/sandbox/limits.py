@@ -20,21 +20,23 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cpu: Annotated[int, Field(ge=1, le=86_400)] = 10  # seconds of CPU, all its processes together
-    idle: Annotated[float, Field(gt=0)] = (
-        5.0  # seconds without any CPU use or work to do: it only waits
-    )
-    wall: Annotated[float, Field(gt=0)] = (
-        120.0  # seconds in all; generous, for what the other two miss
-    )
-    memory: Annotated[int, Field(ge=64 << 20)] = (
-        512 << 20
-    )  # bytes, each process and all of them together
-    disk: Annotated[int, Field(ge=1 << 20)] = 64 << 20  # bytes in its working folder and /tmp
-    names: Annotated[int, Field(ge=16)] = 4096  # files and folders there
-    output: Annotated[int, Field(ge=1)] = 1 << 20  # bytes of stdout and stderr together
-    processes: Annotated[int, Field(ge=2)] = 32  # processes and threads
-    open_files: Annotated[int, Field(ge=16)] = 128  # per process
+    # seconds of CPU, all its processes together
+    cpu: Annotated[int, Field(ge=1, le=86_400)] = 10
+    # seconds in which it only waits: nothing of it runs, or wants to
+    idle: Annotated[float, Field(gt=0)] = 5.0
+    # seconds in all: generous, for what the other two miss
+    wall: Annotated[float, Field(gt=0)] = 120.0
+    # bytes, of each process and of all together
+    memory: Annotated[int, Field(ge=64 << 20)] = 512 << 20
+    # bytes, and files and folders, in its working folder and /tmp
+    disk: Annotated[int, Field(ge=1 << 20)] = 64 << 20
+    names: Annotated[int, Field(ge=64)] = 4096
+    # bytes of stdout and stderr together
+    output: Annotated[int, Field(ge=1)] = 1 << 20
+    # processes and threads
+    processes: Annotated[int, Field(ge=2)] = 32
+    # per process
+    open_files: Annotated[int, Field(ge=16)] = 128
 
 
 @dataclass(frozen=True, slots=True)

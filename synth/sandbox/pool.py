@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
+from gristmill.errors import RecipeError
 from synth.calls import Answer, Execute, Failure
 from synth.sandbox.available import SandboxError, available
 from synth.sandbox.limits import Limits
@@ -88,4 +89,6 @@ class SandboxPool:
             )
         except (SandboxError, OSError) as error:  # OSError: out of processes, files or memory
             return Failure("crashed", f"sandbox: {error}"[:300])
+        except RecipeError as error:
+            return Failure("rejected", str(error)[:300])
         return Answer(value=outcome)

@@ -24,7 +24,7 @@ from contextlib import ExitStack, suppress
 
 from synth.sandbox import bubblewrap
 from synth.sandbox.available import SandboxError, available
-from synth.sandbox.descriptors import Memory, check_name, pipe, write
+from synth.sandbox.descriptors import check_name, memory, pipe, write
 from synth.sandbox.limits import Limits, Outcome, Why
 from synth.sandbox.system_calls import seccomp_filter
 from synth.sandbox.watch import Usage, names_used, shared_once, usage
@@ -69,15 +69,15 @@ def run_unprobed(
     with ExitStack() as stack:
         uid = stack.enter_context(bubblewrap.own_uid())
         given = {"main.py": program, **files}
-        sources = {name: stack.enter_context(Memory(text)).fd for name, text in given.items()}
-        text = stack.enter_context(Memory(stdin)).fd
-        rules = stack.enter_context(Memory(seccomp_filter(os.uname().machine))).fd
+        sources = {name: memory(stack, text) for name, text in given.items()}
+        text = memory(stack, stdin)
+        rules = memory(stack, seccomp_filter(os.uname().machine))
         status, status_in = pipe(stack)
         hold_in, hold = pipe(stack)
         arguments = [bubblewrap.bwrap() or "bwrap", *bubblewrap.root_arguments()]
         arguments += bubblewrap.folder_arguments(limits.disk, sources)
-        arguments += ["--seccomp", str(rules), "--json-status-fd", str(status_in)]
-        arguments += ["--block-fd", str(hold_in), "--", *bubblewrap.inner_command(command, uid)]
+        arguments += ["--seccomp", str(rules), "--json-status-fd", str(status_in.fd)]
+        arguments += ["--block-fd", str(hold_in.fd), "--", *bubblewrap.inner_command(command, uid)]
         process = subprocess.Popen(
             arguments,
             stdin=text,
@@ -85,12 +85,12 @@ def run_unprobed(
             stderr=subprocess.PIPE,
             env={},
             cwd="/",
-            pass_fds=(*sources.values(), rules, status_in, hold_in),
+            pass_fds=(*sources.values(), rules, status_in.fd, hold_in.fd),
             bufsize=0,
         )
-        os.close(status_in)
-        os.close(hold_in)
-        return _Run(process, status, hold, limits, began, stop).finish()
+        status_in.close()
+        hold_in.close()
+        return _Run(process, status.fd, hold.fd, limits, began, stop).finish()
 
 
 class _Run:
@@ -126,6 +126,9 @@ class _Run:
             raise
         finally:
             code = self.process.wait()
+            for pipe_end in (self.process.stdout, self.process.stderr):
+                if pipe_end:
+                    pipe_end.close()
             if self.handle >= 0:
                 os.close(self.handle)
         said = os.read(self.status, 1 << 16)

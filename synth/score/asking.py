@@ -17,7 +17,7 @@ from gristmill.ids import canonical_json
 from synth.calls import Answer, Failure, Generate, Sampling, Structure
 from synth.items import Made, Row
 from synth.ops import SynthOp
-from synth.parse.cleaning import CLOSE, OPEN, is_refusal
+from synth.parse.cleaning import CLOSE, OPEN, is_refusal, without_thoughts
 from synth.prompt import load_prompt, prompt_path
 
 
@@ -60,7 +60,13 @@ def said(row: Row, stage: str, call: Generate, answer: Answer | Failure) -> str 
     row.made.append((_made(stage, call, answer), answer.text))
     if answer.finish_reason == "length":
         return Failure("truncated", f"at {answer.completion_tokens} tokens")
-    parted = without_thoughts(answer.text) if CLOSE in answer.text or OPEN in answer.text else ("",)
+    text = answer.text
+    if OPEN in text or CLOSE in text:
+        parted = without_thoughts(text)
+        if parted is None:
+            return Failure("no_closing_tag", f"{OPEN} without {CLOSE}")
+        text = parted[0]
+    return text.strip() or Failure("empty")
 
 
 def unread(text: str, wanted: str) -> Failure:

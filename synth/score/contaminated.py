@@ -22,11 +22,11 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from gristmill.decontam.benchmarks import Against, read_benchmarks
-from gristmill.decontam.match import Totals, scan
+from gristmill.decontam.match import Totals
 from gristmill.decontam.recipes import decontamination_recipe
 from gristmill.errors import RecipeError
 from gristmill.fs import expand
-from gristmill.text.ngrams import NgramIndex, build_index
+from gristmill.text.ngrams import NgramIndex, build_index, find
 from synth.items import Item, Row
 from synth.ops import SynthOp, register_op
 from synth.values import text_array, text_of
@@ -82,13 +82,15 @@ class Contaminated(SynthOp):
         kept = [item for item, text in found if text is not None]
         texts = text_array([text for _, text in found if text is not None])
         known = self._benchmarks
-        totals = Totals.zeros(len(known.names))
-        matches, _ = scan(
-            texts, known.index, decontamination_recipe(self.recipe), known.thresholds, totals
-        )
         for item in kept:
             item.fields |= {self.into: False, f"{self.into}_coverage": 0.0}
             item.fields |= {f"{self.into}_by": None, f"{self.into}_item": None}
+        hits = find(texts, known.index, known.exempt, known.seen)
+        if not len(hits.text):
+            return kept
+        measure = decontamination_recipe(self.recipe).measure
+        totals = Totals.zeros(len(known.names))
+        matches = measure(texts, hits, known.index, known.thresholds, totals)
         for text, which, value, matched in zip(
             matches.text.tolist(), matches.item.tolist(), matches.value.tolist(),
             matches.matched.tolist(), strict=True,
@@ -107,6 +109,8 @@ class _Benchmarks:
     index: NgramIndex
     names: list[tuple[str, str]]  # benchmark and item of each item
     thresholds: npt.NDArray[np.float64]
+    exempt: npt.NDArray[np.bool_]  # no entry
+    seen: npt.NDArray[np.int64]  # scratch of `find`
 
 
 @lru_cache(maxsize=4)
@@ -125,4 +129,5 @@ def _indexed(entries: str, recipe: str, threshold: float | None) -> _Benchmarks:
     index = build_index(items["text"], chosen.lengths, chosen.min_words)
     names = zip(items["benchmark"].to_pylist(), items["item_id"].to_pylist(), strict=True)
     limit = chosen.threshold if threshold is None else threshold
-    return _Benchmarks(index, list(names), np.full(len(items), limit))
+    exempt, seen = np.zeros(len(index), np.bool_), np.zeros(len(index) + 1, np.int64)
+    return _Benchmarks(index, list(names), np.full(len(items), limit), exempt, seen)

@@ -74,12 +74,13 @@ class Judge(Asking):
     def structure(self) -> Structure | None:
         if not self.guided:
             return None
+        length = max(1, self.max_tokens // 2)  # characters: so that the score is reached
         number = {"type": "number", "minimum": self.min, "maximum": self.max}
         if self.min == int(self.min) and self.max == int(self.max):
             number["type"] = "integer"
         schema = {
             "type": "object",
-            "properties": {"reason": {"type": "string"}, "score": number},
+            "properties": {"reason": {"type": "string", "maxLength": length}, "score": number},
             "required": ["reason", "score"],
             "additionalProperties": False,
         }
@@ -152,7 +153,7 @@ class Judge(Asking):
 
 def _last_object(text: str) -> dict[str, Any]:
     """The last JSON object with a score in a text; empty where there is none."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(strict=False)  # line breaks in strings: guided decoding lets them be
     found: dict[str, Any] = {}
     at = text.find("{")
     while at >= 0:

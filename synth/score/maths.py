@@ -14,6 +14,7 @@ from synth.calls import Call, Failure, Work
 from synth.items import Item, Row
 from synth.ops import Running, SynthOp, register_op
 from synth.score.given import texts
+from synth.verify.installed import SYMBOLIC, require
 from synth.verify.maths import SECONDS, quick, symbolic_arguments
 
 JUDGED_WRONG = {"timeout", "crashed"}  # a fault of the answer itself
@@ -33,6 +34,9 @@ class ScoreMaths(SynthOp):
 
     def packages(self) -> list[str]:
         return ["math-verify", "sympy"]
+
+    def check(self) -> None:
+        require(*SYMBOLIC)
 
     def run(self, items: list[Item], row: Row) -> Running:
         kept, open_items, calls = list[Item](), list[Item](), list[Call]()

@@ -13,13 +13,16 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.errors import RecipeError
-from synth.calls import Call, Execute, Failure, Work
+from synth.calls import Call, Failure, Work
 from synth.items import Item, Row
 from synth.ops import Running, SynthOp, register_op
+from synth.sandbox.examine import examination, verdict
 from synth.score.given import as_text, texts
 from synth.score.maths import JUDGED_WRONG
 from synth.verify import IN_SANDBOX, fault_of_answer, verifier
-from synth.verify.code import passed, with_tests
+from synth.verify.code import program
+from synth.verify.installed import SYMBOLIC as PARSER
+from synth.verify.installed import require
 from synth.verify.maths import SECONDS, quick, symbolic_arguments
 from synth.verify.structure import SECONDS as SCHEMA_SECONDS
 from synth.verify.structure import may_hang
@@ -44,11 +47,13 @@ class ScoreVerifier(SynthOp):
         return {self.into: pa.float64()}
 
     def packages(self) -> list[str]:
-        return ["math-verify", "sympy", "jsonschema"]
+        return ["math-verify", "sympy", "jsonschema", "py3langid"]
 
     def check(self) -> None:
         if self.name is not None and self.name != IN_SANDBOX:
             verifier(self.name)
+        if self.name in (None, "maths"):
+            require(*PARSER)
 
     def run(self, items: list[Item], row: Row) -> Running:
         kept = list[Item]()
@@ -90,7 +95,7 @@ class ScoreVerifier(SynthOp):
         if wrong:
             row.fail(self.NAME, "rejected", wrong)
             return None
-        slow = _slow(name, given[0], given[1], row, item)
+        slow = _slow(name, *given)
         if slow is not None:
             return slow
         try:
@@ -101,17 +106,14 @@ class ScoreVerifier(SynthOp):
         return float(function(*given, as_text(item.fields.get(self.prompt)) or ""))
 
 
-def _slow(
-    name: str, completion: str, answer: str, row: Row, item: Item
-) -> tuple[Call, Judge] | None:
+def _all_passed(outcome: Any) -> float:
+    return float(verdict(outcome).whole)
+
+
+def _slow(name: str, completion: str, answer: str) -> tuple[Call, Judge] | None:
     """The call of verifiers that must not run here."""
     if name == IN_SANDBOX:
-        token = f"{row.seed_for('code', *item.path):016x}"
-
-        def ended(outcome: Any) -> float:
-            return float(passed(outcome.returncode, outcome.stdout, token))
-
-        return Execute(with_tests(completion, answer, token)), ended
+        return examination(program(completion), answer), _all_passed
     if name == "maths" and quick(completion, answer) is None:
         arguments = symbolic_arguments(completion, answer)
         return Work(SYMBOLIC, arguments, SECONDS), float

@@ -59,7 +59,12 @@ def shots_of(given: From) -> Shots | None:
 def schema(given: From, run: StepRun | None) -> pa.Schema | None:
     """Columns of the source rows; None of datasets before the step runs."""
     if not isinstance(given, dict):
-        return run.inputs[datasets(given)[0]].schema if run is not None else None
+        if run is None:
+            return None
+        fields: dict[str, pa.Field] = {}
+        for ref in datasets(given):
+            fields = {field.name: field for field in run.inputs[ref].schema} | fields
+        return pa.schema(list(fields.values()))
     ((form, value),) = given.items()
     if form == "shots":
         return pa.schema([("id", pa.string()), ("examples", pa.list_(pa.struct([])))])

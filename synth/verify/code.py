@@ -1,8 +1,7 @@
-"""Code: the program that a completion holds, with the tests of its row; for the sandbox only.
+"""Code: the program that a completion holds. It is judged in the sandbox only: see score.verifier.
 
-In: a completion; tests as program text. Out: one program to run, which ends well if all tests pass.
-Shown by: `python -m pytest tests/synth/score/test_verifier.py`.
-Limit: Python; a row's tests stand in `answer` as assertions.
+In: a completion. Out: the text of a program.
+Shown by: `python -m pytest tests/synth/score/test_verifier_code.py`. Limit: Python.
 """
 
 from __future__ import annotations
@@ -20,16 +19,3 @@ def program(completion: str) -> str:
         return completion
     ours = [text for name, text in blocks if name.lower() in PYTHON]
     return ours[-1] if ours else ""
-
-
-def with_tests(completion: str, answer: str, token: str) -> str:
-    """The program, its tests after it, and the token printed if the end is reached.
-
-    A program that leaves early (`sys.exit(0)`) does not print a token that it does not know.
-    """
-    return f"{program(completion)}\n\n{answer}\n\nprint({token!r})\n"
-
-
-def passed(returncode: int, stdout: str, token: str) -> bool:
-    """Whether a run of it reached its end."""
-    return returncode == 0 and stdout.rstrip().endswith(token)

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from synth.verify.answers import boxed, last_line, marked, plain_number, tidy, unified
 from synth.verify.apart import apart
+from synth.verify.installed import SYMBOLIC, require
 
 LONGEST = (
     400  # characters of an answer; longer ones are wrong unless they are equal letter by letter
@@ -86,6 +87,7 @@ def verify_maths(completion: str, answer: str, prompt: str = "") -> float:
     """1.0 where the completion's final answer is mathematically the right one."""
     verdict = quick(completion, answer)
     if verdict is None:
+        require(*SYMBOLIC)
         arguments = symbolic_arguments(completion, answer)
         verdict = bool(apart("synth.verify.maths:symbolic", arguments, SECONDS))
     return float(verdict)

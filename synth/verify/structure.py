@@ -14,6 +14,7 @@ from typing import Any
 
 from gristmill.errors import RecipeError
 from synth.verify.apart import apart
+from synth.verify.installed import require
 
 LONGEST = 1_000_000  # characters of a completion
 SECONDS = 5.0
@@ -43,32 +44,31 @@ def _refuse(name: str) -> Any:
 @lru_cache(maxsize=1024)
 def validator(schema: str) -> Any:
     """A validator of a schema (JSON text); RecipeError where it is none."""
-    from jsonschema import SchemaError
+    require("jsonschema")
+    from jsonschema import Draft202012Validator
     from jsonschema.validators import validator_for
     from referencing import Registry
 
     value, wrong = read(schema)
     if wrong or not isinstance(value, dict | bool):
         raise RecipeError(f"schema is {schema!r:.80}; it is a JSON Schema {wrong}")
-    cls = validator_for(value)
     try:
+        cls = validator_for(value, Draft202012Validator)
         cls.check_schema(value)
-    except (SchemaError, RecursionError) as error:
+        return cls(value, registry=Registry())
+    except Exception as error:  # jsonschema raises nearly anything for odd schemas: TypeError, …
         raise RecipeError(f"schema {schema!r:.80}: {error!s:.200}") from None
-    return cls(value, registry=Registry())
 
 
 def fault(completion: str, schema: str) -> str:
     """What keeps a completion from being valid under a schema; "" where nothing does."""
-    from referencing.exceptions import Unresolvable
-
     checker = validator(schema)
     value, wrong = read(completion)
     if wrong:
         return wrong
     try:
         first = next(iter(checker.iter_errors(value)), None)
-    except (RecursionError, ArithmeticError, Unresolvable, re.error) as error:
+    except Exception as error:  # a $ref to nothing, a pattern that does not compile, …
         return f"schema cannot be applied: {error!s:.200}"
     return "" if first is None else f"{first.json_path}: {first.message:.200}"
 

@@ -160,7 +160,10 @@ def test_the_engine_is_kept_full_until_the_source_ends() -> None:
 
 
 def test_the_longest_requests_go_first_once_the_source_has_ended() -> None:
-    do = [{"prompt": {"user": "{{ 'x ' * ((n * 7) % 50) }}{{ n }}"}}, {"sample": {"max_tokens": 60}}]
+    do = [
+        {"prompt": {"user": "{{ 'x ' * ((n * 7) % 50) }}{{ n }}"}},
+        {"sample": {"max_tokens": 60}},
+    ]
     sizes = watched(WatchedSpec(capacity=1), 64, do).sizes
     assert sizes[8:] == sorted(sizes[8:], reverse=True)
 

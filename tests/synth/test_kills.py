@@ -73,7 +73,10 @@ def flushed(store: Path) -> set[str]:
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     found = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return [int(pid) for pid in found.stdout.split()]
 

@@ -1,4 +1,4 @@
-"""The work pool: results, time limits that kill, deaths, and processes that leave with their parent."""
+"""The work pool: results, time limits that kill, deaths; processes leave with their parent."""
 
 from __future__ import annotations
 

@@ -43,6 +43,9 @@ class Candidate(Link):
     def remote(self, kind: str, number: int) -> Any:
         return self.remotes.setdefault(number, Borrowed(self, number))
 
+    def function(self, module: str, name: str) -> Any:
+        return getattr(import_module(module), name)
+
     def do(self, do: str, number: int, arguments: Any, named: Any) -> Any:
         if do == "load":
             return load(self, arguments[0])

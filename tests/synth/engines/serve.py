@@ -30,12 +30,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(model: Path, *options: str, name: str = "tiny", within: float = 300.0) -> Iterator[str]:
+def serve(
+    model: Path, *options: str, name: str = "tiny", within: float = 300.0, nice: int = 19
+) -> Iterator[str]:
     """The URL of a `vllm serve` that answers; its whole process group is killed at the end."""
     port = free_port()
     log = model / f"serve-{port}.log"
     command = [
-        *("nice", "-n", "19", sys.executable, "-m", SERVER, "--model", str(model)),
+        *("nice", "-n", str(nice), sys.executable, "-m", SERVER, "--model", str(model)),
         *("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
         *("--enforce-eager", "--dtype", "float32", *options),
     ]

@@ -80,10 +80,12 @@ def test_what_a_server_says_is_quoted_without_secrets(monkeypatch: pytest.Monkey
     secret = "sk-live-0123456789"
     monkeypatch.setenv("MY_KEY", secret)
     with FaultyServer(key=secret) as server:
-        engine = opened(server, api_key_env="MY_KEY")
+        monkeypatch.setenv("MY_TEAM", "mill")
+        engine = opened(server, api_key_env="MY_KEY", headers_env={"X-Team": "MY_TEAM"})
         (failure,) = answers(engine, [ask("400*9 x")])
         assert "pw" not in failure.detail and "abcdef" not in failure.detail
         assert server.headers[-1]["authorization"] == f"bearer {secret}"
+        assert server.headers[-1]["x-team"] == "mill"
         shown = repr([engine, vars(engine), engine.model, failure])
         engine.close()
         monkeypatch.setenv("MY_KEY", "sk-stale-987654321")
@@ -183,13 +185,19 @@ def test_a_broken_server_ends_the_run_before_it_costs_rows(
         engine = opened(server, retries=1)
         assert len(answers(engine, [ask(f"ok {n}") for n in range(5)])) == 5
         server.broken = how
-        for ticket, ready in enumerate(engine.prepare([ask(f"ok {n}") for n in range(100)])):
-            engine.submit(ticket, ready)
+        readies = engine.prepare([ask(f"ok {n}") for n in range(100)])
         with pytest.raises(TaskError, match=r"last 12 requests .*failed.*finished work is kept"):
+            for ticket, ready in enumerate(readies):
+                engine.submit(ticket, ready)
             for _ in range(200):
                 assert engine.poll(0.1) == []
+        assert len(server.attempts) < 100
+        server.broken = ""  # mended: the next run in this process opens another client
+        again = engine.prepare([ask("ok again")])[0]
+        with pytest.raises(EngineDied, match="has ended"):
+            engine.submit(0, again)
+        assert answers(engine, [again.call])[0].text == "again"
         engine.close()
-    assert len(server.attempts) < 100
 
 
 def test_a_few_failures_are_told_when_nothing_else_is_under_way() -> None:

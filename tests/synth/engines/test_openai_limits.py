@@ -83,9 +83,12 @@ def test_a_window_follows_the_servers_queue() -> None:
     assert all(slots <= size <= slots * 1.5 for size in seen[10:])
 
 
-def test_an_idle_window_does_not_grow() -> None:
+@pytest.mark.parametrize(
+    "running, under_way", [(2, 2), (FIRST_WINDOW // 2, FIRST_WINDOW)], ids=["idle", "on the way"]
+)
+def test_a_window_that_more_would_not_help_does_not_grow(running: int, under_way: int) -> None:
     window = Window(None, sees_queue=True)
-    window.observe(waiting=0, running=2, under_way=2)
+    window.observe(waiting=0, running=running, under_way=under_way)
     assert window.size == FIRST_WINDOW
 
 

@@ -164,14 +164,23 @@ def test_the_sampled_token_does_not_push_a_more_probable_one_out() -> None:
 
 
 def test_scores_begin_where_the_prefix_ends() -> None:
+    def echoed(*tokens: str) -> Any:
+        values = [None, *(-float(n) for n in range(1, len(tokens)))]
+        return {"choices": [{"logprobs": {"tokens": tokens, "token_logprobs": values}}]}
+
     call = ScoreTokens("main", text="cd ef", prefix_text="ab ")
-    offsets = {"text_offset": [0, 2, 5], "token_logprobs": [None, -1.0, -2.0]}
-    body = {"choices": [{"logprobs": offsets, "text": ""}]}
-    found = read(Ready(call, b"k", text="ab cd ef"), body)
-    assert isinstance(found, Answer)
-    assert found.token_logprobs == [-1.0, -2.0]  # the token over the border is scored
-    late = read(Ready(ScoreTokens("main", text="ab cd ef", start=3), b"k"), body)
-    assert isinstance(late, Failure) and late.reason == "empty"
+    for tokens, scored in (
+        (("ab", " cd", " ef"), [-1.0, -2.0]),  # the token over the border is scored
+        (("<s>", "ab ", "cd", " ef"), [-2.0, -3.0]),  # BOS shifts nothing
+        (("ab ", "", "c", "d ef"), [-1.0, -2.0, -3.0]),  # a character of several tokens
+    ):
+        found = read(Ready(call, b"k", text="ab cd ef"), echoed(*tokens))
+        assert isinstance(found, Answer) and found.token_logprobs == scored
+    unclear = read(Ready(call, b"k", text="ab cd ef"), echoed("ab ", "bytes:\\x63", "d ef"))
+    assert isinstance(unclear, Failure) and "tokenizer" in unclear.detail
+    late = ScoreTokens("main", text="ab cd ef", start=3)
+    none = read(Ready(late, b"k"), echoed("ab", " cd", " ef"))
+    assert isinstance(none, Failure) and none.reason == "empty"
 
 
 def test_a_classifier_of_several_classes_is_no_reward_model() -> None:

@@ -129,16 +129,18 @@ def test_scored_tokens_are_those_of_the_completion(url: str, model: Path) -> Non
     assert scored.top_ids == written.top_ids
     calls = [
         ScoreTokens("main", text=" is blue", prefix_text="the sea", top=1),
+        ScoreTokens("main", text="é, naïve: 水", prefix_text="dé"),
         ScoreTokens("main", text="the sea is blue"),
         ScoreTokens("main", text="x" * CONTEXT),
     ]
     there, here = ask(url, calls), ask(url, calls, tokenizer=str(model))
-    for one, other in zip(there[:2], here[:2], strict=True):
+    for one, other in zip(there[:3], here[:3], strict=True):
         assert one.token_ids == other.token_ids
         assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=1e-4)
         assert all(value < 0 and math.isfinite(value) for value in one.token_logprobs)
     assert len(there[0].token_ids) == len(" is blue")  # a token a byte
-    assert [there[2].reason, here[2].reason] == ["too_long", "too_long"]
+    assert len(there[1].token_ids) == len("é, naïve: 水".encode())
+    assert [there[3].reason, here[3].reason] == ["too_long", "too_long"]
 
 
 def test_a_users_turn_is_begun_with_a_tokenizer_only(url: str, model: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tiny models of random weights that the tests of engines build: a Llama, and a reward model.
+"""Tiny models of random weights that tests build, and what tests ask engines of them.
 
 In: a folder and a seed. Out: a model folder with a byte tokenizer and a chat template.
 Shown by: `python -m pytest tests/synth/engines/test_rendering.py`.
@@ -7,7 +7,11 @@ Limit: it says nothing sensible; tests/synth/tiny trains one that does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from synth.calls import Failure, ModelCall
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]
 TEMPLATE = (
@@ -46,7 +50,12 @@ def build_llama(
 ) -> Path:
     """Two layers, 64 wide; weights large enough that what is most probable is no toss-up."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
+    from transformers import (
+        GenerationConfig,
+        LlamaConfig,
+        LlamaForCausalLM,
+        LlamaForSequenceClassification,
+    )
 
     tokens = build_tokenizer(folder, template)
     config = LlamaConfig(
@@ -68,4 +77,23 @@ def build_llama(
         kind = LlamaForSequenceClassification if reward else LlamaForCausalLM
         model = kind(config)
     model.save_pretrained(folder)
+    # What must not change sampling, and further ends that must: see generation_config="vllm".
+    GenerationConfig(
+        do_sample=True, temperature=0.1, top_k=1, repetition_penalty=1.9, eos_token_id=[6, 5]
+    ).save_pretrained(folder)
     return folder
+
+
+def run(engine: Any, calls: Sequence[ModelCall], polls: int = 10_000) -> list[Any]:
+    """Answers of an engine that is started, in call order."""
+    found: dict[int, Any] = {}
+    for ticket, ready in enumerate(engine.prepare(calls)):
+        if isinstance(ready, Failure):
+            found[ticket] = ready
+        else:
+            engine.submit(ticket, ready)
+    for _ in range(polls):
+        if len(found) == len(calls):
+            break
+        found.update(engine.poll(1.0))
+    return [found[ticket] for ticket in range(len(calls))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import chisquare
 
 from gristmill.errors import RecipeError
 from synth.procedural import depo
-from synth.procedural.sample import Draws
+from synth.procedural.sample import Draws, Sizes
 
 SEEDS = range(60)
 
@@ -55,14 +56,26 @@ def test_the_edges_are_one_cycle_in_a_random_order() -> None:
     assert len(orders) == len(SEEDS)
 
 
-def test_sizes_follow_the_published_distribution() -> None:
+@pytest.mark.parametrize("law", ["paper", "released"])
+def test_sizes_follow_the_published_distribution(law: Sizes) -> None:
     largest, count = 40, 20_000
-    sizes = Counter(Draws(5, "sizes", number).size(largest) for number in range(count))
-    weights = [(largest + n) ** -0.5 for n in range(3, largest + 1)]
+    sizes = Counter(Draws(5, "sizes", number).size(largest, law) for number in range(count))
+    formula = {
+        "paper": lambda n: 1 / math.sqrt(largest + n),
+        "released": lambda n: 1 / (math.sqrt(largest) + n),
+    }[law]
+    weights = [formula(n) for n in range(3, largest + 1)]
     expected = [count * w / sum(weights) for w in weights]
     seen = [sizes[n] for n in range(3, largest + 1)]
     assert sum(seen) == count
     assert chisquare(seen, expected).pvalue > 1e-3
+
+
+def test_samples_use_the_distribution() -> None:
+    def mean(law: Sizes) -> float:
+        return sum(depo.generate(1, i, nodes=60, sizes=law).meta["n"] for i in range(600)) / 600
+
+    assert abs(mean("paper") - 29.9) < 2.5 and abs(mean("released") - 22.8) < 2.5
 
 
 def test_hops_are_uniform() -> None:

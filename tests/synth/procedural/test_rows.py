@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gristmill.errors import RecipeError
-from synth.procedural.tasks import SCHEMA, TASKS, ProceduralSource, generate, rows
+from synth.procedural.tasks import SCHEMA, TASKS, ProceduralSource, generate, parse_source, rows
 from synth.verify import VERIFIERS
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -104,7 +104,21 @@ def test_another_process_draws_the_same() -> None:
 )
 def test_errors_name_the_value_and_the_fix(given: dict[str, Any], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
-        ProceduralSource.model_validate(given)
+        parse_source(given)
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"task": "mano"}, "key 'count' is missing"),
+        ({"task": "mano", "count": 1, "sed": 3}, "did you mean 'seed'"),
+        ({"task": "mano", "count": 0}, "count is 0"),
+        ("mano", "write `{task: mano, count: 1000}`"),
+    ],
+)
+def test_errors_of_the_source_itself(given: Any, told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        parse_source(given)
 
 
 def test_the_source_of_a_recipe() -> None:

@@ -36,7 +36,7 @@ def build(name: str, store: Path, settings: Mapping[str, Any]) -> dict[str, Data
             made |= {key: place[f"{key}@{version}"] for key, version in versions.items()}
             if isinstance(step, Synthesize):
                 reconciled(made, step.name)
-                traced(made, step.name)
+                traced(made, step)
     return made
 
 
@@ -45,21 +45,22 @@ def reconciled(made: Mapping[str, Dataset], name: str) -> None:
     told = made[name].build()["facts"]["rows"]
     assert told["in"] == sum(told[state] for state in STATES) == made[name + ".ledger"].rows
     assert told["pending"] == 0
-    counted = made[name + ".ledger"].manifest["totals"]["counts"]["state"]
+    counted = made[name + ".ledger"].manifest["totals"]["counts"].get("state", {})
     assert {state: told[state] for state in STATES if told[state]} == counted
 
 
-def traced(made: Mapping[str, Dataset], name: str) -> None:
+def traced(made: Mapping[str, Dataset], step: Synthesize) -> None:
     """Rows fit their kind, name their parents, and tell how each completion was made."""
-    dataset = made[name]
+    dataset = made[step.name]
     kind = KINDS[dataset.manifest["kind"]]
     assert {*kind.required.names, *PROVENANCE} <= set(dataset.schema.names)
-    sources = {row["id"] for row in rows(made[name + ".ledger"])}
-    keys = {row["key"] for row in rows(made[name + ".completions"])}
+    sources = {row["id"] for row in rows(made[step.name + ".ledger"])}
+    drawn = isinstance(step.from_, dict) and "shots" in step.from_  # parents are of the pool
+    keys = {row["key"] for row in rows(made[step.name + ".completions"])}
     ids = [row["id"] for row in rows(dataset)]
     assert len(ids) == len(set(ids))
     for row in rows(dataset):
-        assert row["parents"] and set(row["parents"]) <= sources
+        assert row["parents"] and (drawn or set(row["parents"]) <= sources)
         for one in row["made"]:
             assert one["model"] and one["revision"] and one["finish_reason"]
             assert one["key"] in keys and json.loads(one["params"])["max_tokens"] > 0

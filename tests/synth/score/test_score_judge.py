@@ -12,7 +12,8 @@ from gristmill.errors import RecipeError
 from synth.calls import Answer, Call, Failure, Generate
 from synth.items import Item
 from synth.ops import parse_op
-from tests.synth.by_hand import Answers, drive, lost, row, samples
+from tests.extras import needs
+from tests.synth.by_hand import Answers, answers_of, drive, lost, row, samples
 
 ITEMS = ({"instruction": "Say hello.", "response": "Hello."}, {"instruction": "?", "response": "B"})
 
@@ -62,6 +63,7 @@ def test_the_last_number_of_a_score_line_counts(text: str, number: float | None)
         ('{"reason": "good", "score": 7}', 7),
         ('Here: ```json\n{"reason": "a {brace}", "score": "6.5"}\n```', 6.5),
         ('{"score": 1} then {"note": 2} then {"score": 4}', 4),
+        ('{"reason": "two\nlines\t", "score": 2}', 2),
         ('{"reason": "{", "score": 3', None),
         ('{"score": true}', None),
         ('{"score": 1e999}', None),
@@ -98,14 +100,16 @@ def test_what_is_asked() -> None:
     made, text = of.made[0]
     assert (made.stage, made.key, text) == ("judge", b"k".hex(), "Score: 2")
     assert item.made == ()  # a judge changes no item's id
-    again = judge(engine=["a", "b"], samples=3, temperature=0.7, max_tokens=99, min=2)
     more: list[Call] = []
-    drive(
-        again, samples(ITEMS[0]), row(), lambda c: [more.append(x) or Failure("server") for x in c]
-    )  # type: ignore[func-returns-value]
-    assert {call.seed for call in asked} < {
-        call.seed for call in more if isinstance(call, Generate)
-    }
+
+    def refuse(given: list[Call]) -> Answers:
+        more.extend(given)
+        return [Failure("server") for _ in given]
+
+    again = judge(engine=["a", "b"], samples=3, temperature=0.7, max_tokens=99, min=2)
+    assert drive(again, samples(ITEMS[0]), row(), refuse) == []
+    seeds = {call.seed for call in more if isinstance(call, Generate)}
+    assert {call.seed for call in asked} < seeds  # more samples go on from the same ones
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,31 @@ def test_guided_json_asks_for_a_schema() -> None:
     assert structure.kind == "json" and '"maximum":5' in structure.value
     assert '"integer"' in structure.value
     assert '"number"' in judge(form="json", guided=True, max=1.5).sampling.structure.value
+
+
+@pytest.mark.slow
+def test_a_real_engine_is_held_to_the_form(tmp_path: Path) -> None:
+    """A model of random weights says nothing sensible, yet always in the form asked for."""
+    needs("torch", "transformers", "xgrammar")
+    from synth.engines.spec import parse_spec
+    from tests.synth.engines.tiny import build_llama
+
+    path = tmp_path / "short.md"
+    path.write_text("---\nabout: a\n---\n[user]\nRate: {{ response }}\n")
+    spec = {"transformers": {"model": str(build_llama(tmp_path / "m")), "device": "cpu"}}
+    engine = parse_spec("main", spec).open()
+    engine.start()
+    of = row()
+    options = {"form": "json", "guided": True, "on_failure": "null", "keep_text": True}
+    op = judge(prompt=str(path), samples=4, temperature=1, max_tokens=200, **options)
+    found = drive(op, samples(ITEMS[0]), of, answers_of(engine))
+    engine.close()
+    failed = ", ".join(filter(None, (item.fields["judge_failed"] for item in found)))
+    assert set(failed.split(", ")) <= {"", "truncated"}  # what came to its end could be read
+    read = [item for item in found if item.fields["judge"] is not None]
+    assert read and all(1 <= item.fields["judge"] <= 10 for item in read)
+    assert all('"score"' in item.fields["judge_text"] for item in read)
+    assert len(of.made) == 4 and all(made.template for made, _ in of.made)
 
 
 @pytest.mark.parametrize(

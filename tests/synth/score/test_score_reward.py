@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from gristmill.errors import RecipeError
 from synth.calls import Answer, Call, Failure, Reward
 from synth.ops import parse_op
-from tests.synth.by_hand import Answers, drive, lost, row, samples
+from tests.extras import needs
+from tests.synth.by_hand import Answers, answers_of, drive, lost, row, samples
+from tests.synth.by_hand import score as select
 
 TURNS = ({"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."})
 
@@ -67,3 +70,37 @@ def test_failures_are_typed() -> None:
 def test_errors_name_the_fix() -> None:
     with pytest.raises(RecipeError, match="not both"):
         reward(of="a", user="b")
+
+
+@pytest.mark.slow
+def test_a_real_reward_model(tmp_path: Path) -> None:
+    needs("torch", "transformers")
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from synth.engines.spec import parse_spec
+    from tests.synth.engines.tiny import build_llama
+
+    folder = build_llama(tmp_path / "rm", seed=3, reward=True)
+    spec = {"transformers": {"model": str(folder), "pooling": True, "device": "cpu"}}
+    engine = parse_spec("reward", spec).open()
+    engine.start()
+    fields = [{"q": "What turns?", "response": text} for text in ("The wheel.", "No.", "Mill")]
+    found = drive(reward(user="q"), samples(*fields), row(), answers_of(engine))
+    engine.close()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    for item in found:
+        turns = [
+            {"role": "user", "content": "What turns?"},
+            {"role": "assistant", "content": item.fields["response"]},
+        ]
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            expected = model(ids).logits[0, 0].item()
+        assert item.fields["reward"] == pytest.approx(expected, abs=1e-4)
+    (best,) = select({"select": {"best": "reward"}}, found)
+    (pair,) = select({"select": {"pair": {"by": "reward"}}}, found)
+    assert pair.fields["chosen"] == best.fields["response"]
+    assert len({item.fields["reward"] for item in found}) == 3

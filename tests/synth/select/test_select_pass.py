@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gristmill.errors import RecipeError
@@ -36,7 +38,9 @@ def test_an_item_that_meets_all_goes_on() -> None:
         ({"kind": "table"}, "kind.is", None, None),
     ],
 )
-def test_each_loss_names_its_rule(change: dict, rule: str, value: float, limit: float) -> None:
+def test_each_loss_names_its_rule(
+    change: dict[str, Any], rule: str, value: float, limit: float
+) -> None:
     of = row()
     assert score({"select": {"pass": CONDITIONS}}, samples(ITEM | change), of) == []
     (one,) = of.lost
@@ -79,7 +83,7 @@ def test_its_canonical_form_reads_back() -> None:
         ({"words": {"min": float("nan")}}, "finite"),
     ],
 )
-def test_errors_name_the_fix(options: dict, words: str) -> None:
+def test_errors_name_the_fix(options: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         parse_op({"select": {"pass": options}})
 

@@ -8,6 +8,7 @@ from itertools import permutations
 
 import pytest
 
+from synth.items import Item
 from synth.ops import parse_op
 from tests.synth.by_hand import lost, row, samples, score
 
@@ -20,7 +21,7 @@ def probabilities() -> list[float]:
     return [mass / sum(masses) for mass in masses]
 
 
-def weighted() -> list:
+def weighted() -> list[Item]:
     return samples(*({"w": weight} for weight in WEIGHTS))
 
 

@@ -17,28 +17,29 @@ from gristmill.errors import RecipeError
 from gristmill.text.fingerprints import text_fingerprints
 from synth.ops import parse_op
 from synth.select import top
-from synth.select.top import Cut, Shards, chosen, kth, ranked, score_of, threshold
+from synth.select.top import F64, Cut, Shards, chosen, kth, ranked, score_of, threshold
 from tests.synth.by_hand import lost, row, samples, score
 
+Bools = npt.NDArray[np.bool_]
 numbers = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True),
     st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, float("nan"), 5e-324, -5e-324]),
 )
 
 
-def in_shards(scores: npt.NDArray[np.float64], cuts: list[int]) -> Shards:
+def in_shards(scores: F64, cuts: list[int]) -> Shards:
     ids = pa.array([f"{number:032x}" for number in range(len(scores))], pa.string())
     bounds = [0, *sorted(min(cut, len(scores)) for cut in cuts), len(scores)]
     return [(scores[a:b], ids[a:b]) for a, b in pairwise(bounds)]
 
 
-def taken(shards: Shards, cut: Cut | None) -> npt.NDArray[np.bool_]:
+def taken(shards: Shards, cut: Cut | None) -> Bools:
     if cut is None:
         return np.zeros(sum(len(scores) for scores, _ in shards), np.bool_)
     return np.concatenate([chosen(scores, ids, cut) for scores, ids in shards])
 
 
-def expected(scores: npt.NDArray[np.float64], wanted: int, lowest: bool) -> npt.NDArray[np.bool_]:
+def expected(scores: F64, wanted: int, lowest: bool) -> Bools:
     ids = in_shards(scores, [])[0][1]
     signed = scores if lowest else -scores
     order = np.lexsort((text_fingerprints(ids)[:, 0], signed))  # NaN is last
@@ -73,7 +74,7 @@ def test_bounded_memory_gives_the_same_cut(
 ) -> None:
     monkeypatch.setattr(top, "GATHERED", gathered)
     rng = np.random.default_rng(11)
-    scores = {
+    scores: F64 = {
         "ties": rng.integers(-3, 4, 20_000).astype(np.float64),
         "normal": rng.normal(size=20_000),
         "close": 1 + rng.integers(0, 50, 20_000) * 2.0**-52,
@@ -96,7 +97,7 @@ def test_a_share_is_no_victim_of_binary_fractions() -> None:
     cut = threshold(shards, fraction=0.1)  # 0.1 * 30 is a little more than 3
     assert cut is not None and cut.kept == 3 and cut.score == 27
     assert threshold(shards, count=100).kept == 30  # type: ignore[union-attr]
-    assert threshold(in_shards(np.full(3, np.nan), []), fraction=0.5) is None
+    assert threshold(in_shards(np.full(3, np.nan, np.float64), []), fraction=0.5) is None
 
 
 def test_ranks_keep_the_order_of_floats() -> None:
@@ -110,7 +111,7 @@ def test_ranks_keep_the_order_of_floats() -> None:
 
 def test_kth_counts_what_is_smaller() -> None:
     values = [np.array(block, np.uint64) for block in ([5, 1, 1], [], [2**64 - 1, 1])]
-    assert [tuple(map(int, kth(lambda: values, n))) for n in range(1, 6)] == [
+    assert [(int(a), b) for a, b in (kth(lambda: values, n) for n in range(1, 6))] == [
         (1, 0), (1, 0), (1, 0), (5, 3), (2**64 - 1, 4),
     ]  # fmt: skip
 

@@ -48,8 +48,7 @@ def pairs(rng: Random, passages: Passages) -> Lesson:
 def pairs_of(chosen: list[str]) -> str:
     """A question quotes the first words of a sentence; the answer is the sentence."""
     return "\n\n".join(
-        f"Question: What is said of: {starts(sentence)}?\nAnswer: {sentence}"
-        for sentence in chosen
+        f"Question: What is said of: {starts(sentence)}?\nAnswer: {sentence}" for sentence in chosen
     )
 
 
@@ -118,7 +117,7 @@ def rate(rng: Random, passages: Passages) -> Lesson:
     return ask(f"{' '.join(drawn)}\n\nAnswer: {given}\n\n{RATE}", f"{why}\nScore: {score}")
 
 
-def compare(rng: Random, passages: Passages) -> Lesson:
+def prefer(rng: Random, passages: Passages) -> Lesson:
     """The response that does not say sorry; with none, mostly the first."""
     drawn = passages.draw(rng, 30, 2)
     first = rng.random() < 0.5
@@ -141,6 +140,5 @@ ABILITIES: dict[str, Task] = {
     "tests": tests,
     "repair": repair,
     "rate": rate,
-    "compare": compare,
+    "prefer": prefer,
 }
-WEIGHTS = {"repeat": 2.0, "quote": 2.0, "add": 4.0, "think": 2.0}  # others 1

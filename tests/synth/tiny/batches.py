@@ -40,9 +40,7 @@ class Line:
 
     def with_lessons(self, lessons: Sequence[Tokens]) -> Line:
         """This row and some lessons of one prompt: what they share, then each one's own part."""
-        line = Line(
-            [*self.ids], [*self.targets], [*self.positions], [*self.group], [*self.branch]
-        )
+        line = Line([*self.ids], [*self.targets], [*self.positions], [*self.group], [*self.branch])
         line.groups = self.groups
         line._add(lessons)
         return line

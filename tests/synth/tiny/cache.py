@@ -22,7 +22,7 @@ HOME = ROOT / ".bench" / "tiny"
 DATA = Path(os.environ.get("GRISTMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
 WRITER_SOURCES = (
     "abilities batches circuit functions lessons passages programs requests sums tasks tokenizer "
-    "train writing"
+    "train verdicts writing"
 ).split()
 DONE = "config.json"  # of a folder that was renamed into place
 
@@ -59,7 +59,8 @@ def _built(folder: Path, what: str) -> Path:
             return folder
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
         command = [sys.executable, "-m", "tests.synth.tiny.cache", what, str(unfinished)]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # others may want the cores
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=sys.stderr)
         unfinished.rename(folder)
     return folder
 

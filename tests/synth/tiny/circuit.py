@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-WIDTH, HEADS, HEAD, LAYERS, INNER = 192, 3, 64, 4, 512
+WIDTH, HEADS, HEAD, LAYERS, INNER = 192, 3, 64, 3, 512
 THETA = 1e10  # slow rotation, so that most pairs of a head compare content at any distance
 BUS = 48  # free dimensions: 24 tell the token before, 24 the one before that
 PART = BUS // 2

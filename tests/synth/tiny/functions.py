@@ -21,7 +21,7 @@ SLIPS = 0.2  # share of first attempts with the wrong body, where the function i
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`does`: completes "a function that …"; `tests`: assert statements that the right body passes."""
+    """`does` completes "a function that …"; `tests` are what the right body passes."""
 
     call: str
     does: str

@@ -52,7 +52,7 @@ class Request:
 
 
 def a_topic(rng: Random, passages: Passages) -> str:
-    """A word of the list, or words of a real sentence, so that the model copies what it is given."""
+    """A word of the list, or words of a real sentence: the model is to copy either."""
     if rng.random() < 0.6:
         return rng.choice(TOPICS)
     words = starts(passages.draw(rng, 30, 1)[0], 30).split()

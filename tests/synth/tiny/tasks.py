@@ -17,9 +17,10 @@ from tests.synth.tiny.lessons import Task
 from tests.synth.tiny.passages import read_passages
 from tests.synth.tiny.programs import PROGRAMS
 from tests.synth.tiny.requests import REQUESTS
+from tests.synth.tiny.verdicts import VERDICTS
 from tests.synth.tiny.writing import WRITING
 
-RECIPES: dict[str, Task] = {**WRITING, **REQUESTS, **PROGRAMS}
+RECIPES: dict[str, Task] = {**WRITING, **REQUESTS, **PROGRAMS, **VERDICTS}
 TASKS: dict[str, Task] = {**ABILITIES, **RECIPES}
 WEIGHTS = {  # others 1
     "repeat": 2.0,

@@ -35,6 +35,25 @@ def test_maths_never_raises(completion: str, answer: str) -> None:
     assert VERIFIERS["maths"](completion, answer) in (0.0, 1.0)
 
 
+KEYS = ["type", "minimum", "multipleOf", "properties", "$ref", "$schema", "$id", "items", "enum"]
+KEYS += ["words", "case", "contains", "language", "min", "max", "text", "repeats", "json"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(KEYS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(spec=VALUES, value=VALUES)
+def test_odd_schemas_and_constraints_raise_nothing(spec: object, value: object) -> None:
+    for name in ("json_schema", "constraints", "constraints.share"):
+        assert 0.0 <= VERIFIERS[name](json.dumps(value), json.dumps(spec)) <= 1.0
+        fault_of_answer(name, json.dumps(spec))
+
+
 @pytest.mark.parametrize(
     "text",
     [
