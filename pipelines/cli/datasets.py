@@ -82,6 +82,7 @@ def show_dataset(
 
     Examples: `gristmill show web/clean`, `gristmill show web/clean@1f2e --format json`
     """
+    from gristmill.goodput import goodput
     from gristmill.lineage import funnel
     from gristmill.stats import totals
 
@@ -107,6 +108,8 @@ def show_dataset(
     show(schema, format, title="columns")
     show(_config_lines(build.get("config", {})), format, title="config")
     show(drops, format, ["state", "op", "reason", "rows", "share"], title="funnel")
+    if tokens := goodput(build):
+        show(tokens, format, title="what became of the tokens written")
 
 
 def _config_lines(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pipelines.pages.common import build_of, subtitle
 from pipelines.pages.html import page
 
 # Which page: by the outputs of the step that made a dataset, else by the kind of its rows.
-BY_OUTPUT = {".plan": "mixture", ".predictions": "fit"}
+BY_OUTPUT = {".plan": "mixture", ".predictions": "fit", ".completions": "generated"}
 BY_KIND = {"document": "documents", "tokens": "tokens"}
 OTHERWISE = "rows"
 SAMPLES = 5

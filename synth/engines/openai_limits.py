@@ -13,7 +13,7 @@ from typing import Any
 
 from gristmill.rng import derive_seed
 
-FIRST_WINDOW = 16  # requests under way before anything is known of the server
+FIRST_WINDOW = 32  # requests under way before anything is known of the server
 WINDOW_SEEN = 1024  # the most where the server tells its queue: vLLM's max_num_seqs on an H100
 WINDOW_BLIND = 64  # the most where it does not: without a queue's length more only adds latency
 SHRINK = 0.7  # after a 429, a 5xx or a timeout; at most once in COOL seconds
@@ -75,7 +75,7 @@ class Window:
         spare = max(4.0, running / 4)  # a queue that refills every slot for some steps to come
         # Where many are neither queued nor running, they are on the way: more would not arrive.
         if waiting == 0 and under_way >= int(self.size) and running >= 0.75 * under_way:
-            self.size = min(self.most, self.size * 1.5)
+            self.size = min(self.most, self.size * 2)
         elif waiting > spare:
             self.size = max(1.0, self.size / 2, self.size - (waiting - spare / 2))
 

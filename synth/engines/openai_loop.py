@@ -24,7 +24,7 @@ from synth.engines.openai_limits import Rate, Window, backoff, read_queue
 from synth.engines.openai_outbox import Outbox
 
 SLEEPERS = 64  # requests that wait for their next attempt and make room for others
-LOOK_S = 1.0  # between looks at the server's queue, or for a server that is gone
+LOOK_S = 0.5  # between looks at the server's queue, or for a server that is gone
 TELL_S = 0.003  # the driver is woken once for all answers of so many seconds
 IDLE_S = 0.2  # without a request under way, until failures that are held are told
 

@@ -38,7 +38,8 @@ _FAREWELL = re.compile(
     r"|if you (?:have|need|would like) any)[^\n]{0,200}\s*\Z",
     re.IGNORECASE,
 )
-# A model that repeats the marks around what it was given.
+# Marks around the whole of a text: a fence, or those around what the model was given.
+_FENCED = re.compile(r"```(?:markdown|md|text|txt)?[ \t]*\n(.*)\n```", re.DOTALL | re.IGNORECASE)
 _WRAPPED = re.compile(
     r"<(passage|text|document|draft|extract|request|instruction|person|part)>(.*)</\1>", re.DOTALL
 )
@@ -93,6 +94,8 @@ def without_lead_in(text: str) -> str:
         text = text[lead.end() :].strip()
     if (last := text.rfind("\n")) >= 0 and _FAREWELL.match(text, last):
         text = text[:last].strip()
+    if (fenced := _FENCED.fullmatch(text)) and "\n```" not in fenced[1]:
+        text = fenced[1].strip()
     wrapped = _WRAPPED.fullmatch(text)
     return wrapped[2].strip() if wrapped else text
 

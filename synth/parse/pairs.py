@@ -24,7 +24,7 @@ PAIR = pa.struct([("question", pa.string()), ("answer", pa.string())])
 # `Question: …`, `Q1: …`, `**Question 2:** …`, `3. Q: …`, `### Answer`: at the start of a line.
 _LABEL = re.compile(
     r"(?:[#>]{1,6}[ \t]{0,3})?(?:[-*•][ \t]{1,3}|\(?\d{1,3}[.):][ \t]{0,3})?[*_]{0,3}[ \t]{0,3}"
-    r"(?:(?P<word>question|answer)|(?P<letter>[QA]))[ \t]?(?:#?\d{1,3})?[*_]{0,3}"
+    r"(?:(?P<word>question|answer)|(?P<letter>[QA]))[ \t]?(?P<number>#?\d{1,3})?[*_]{0,3}"
     r"(?P<mark>[:.)\-–]?)[*_]{0,3}(?P<rest>[ \t].*|)$",
     re.IGNORECASE,
 )
@@ -97,9 +97,9 @@ def _labelled(text: str) -> list[dict[str, str]]:
 
 
 def _is_label(mark: re.Match[str]) -> bool:
-    """A letter needs its colon; a word needs a mark, or to stand alone as a heading."""
+    """A letter needs its colon, or a number; a word a mark, or to stand alone as a heading."""
     if mark["letter"]:
-        return mark["mark"] == ":" or (mark["mark"] == "." and mark["letter"] == "Q")
+        return mark["mark"] == ":" or bool(mark["number"] and mark["mark"])
     return bool(mark["mark"]) or not mark["rest"].strip()
 
 

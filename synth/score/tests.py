@@ -57,6 +57,9 @@ class ScoreTests(SynthOp):
             f"{self.into}_feedback": pa.string(),
         }
 
+    def sandboxed(self) -> bool:
+        return True
+
     def run(self, items: list[Item], row: Row) -> Running:
         kept, asked, calls = list[Item](), list[_Asked](), list[Call]()
         for item in items:

@@ -52,7 +52,7 @@ class ScoreVerifier(SynthOp):
     def check(self) -> None:
         if self.name is not None and self.name != IN_SANDBOX:
             verifier(self.name)
-        if self.name in (None, "maths"):
+        if self.name == "maths":
             require(*PARSER)
 
     def run(self, items: list[Item], row: Row) -> Running:
@@ -115,6 +115,7 @@ def _slow(name: str, completion: str, answer: str) -> tuple[Call, Judge] | None:
     if name == IN_SANDBOX:
         return examination(program(completion), answer), _all_passed
     if name == "maths" and quick(completion, answer) is None:
+        require(*PARSER)
         arguments = symbolic_arguments(completion, answer)
         return Work(SYMBOLIC, arguments, SECONDS), float
     if name == "json_schema" and may_hang(answer):

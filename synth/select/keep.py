@@ -46,10 +46,16 @@ class Range(BaseModel):
         return {k: limit for k, limit in found.items() if limit is not None}
 
 
+def _any_field(schema: dict[str, Any]) -> None:
+    """For editors: conditions stand under the op itself, by field."""
+    schema |= {"required": [], "additionalProperties": True}
+
+
 @register_op("select.pass")
 class Pass(SynthOp):
     """Conditions as data: {field: value | [values] | {min, max, above, below}}."""
 
+    model_config = ConfigDict(json_schema_extra=_any_field)
     conditions: dict[str, Any]
 
     @model_validator(mode="before")

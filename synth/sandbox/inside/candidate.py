@@ -8,7 +8,6 @@ Limit: the program can say anything here; the examiner takes values from it, not
 from __future__ import annotations
 
 import io
-import linecache
 import operator
 import os
 import sys
@@ -93,6 +92,8 @@ class Borrowed(Remote):
 
 def load(link: Candidate, text: str) -> dict[str, Any]:
     """Run the program's text; every name that it defines, and where imported names are from."""
+    import linecache  # for tracebacks; in this process only
+
     module = types.ModuleType(NAME)
     module.__file__ = f"{NAME}.py"
     sys.modules[NAME] = module

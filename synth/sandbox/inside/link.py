@@ -8,7 +8,6 @@ Limit: one question at a time; while it waits an end answers the questions of th
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any, BinaryIO
 
 from .values import MUTABLE, Broken, Values
@@ -68,6 +67,8 @@ class Link(Values):
         except Broken:
             raise
         except BaseException as error:
+            import traceback  # slow, and seldom needed
+
             trace = "".join(traceback.format_exception(error)[-8:])[-2000:]
             return {"error": self.pack_error(error, trace)}
 

@@ -8,17 +8,14 @@ Limit: no fixtures and no parametrised tests of pytest.
 from __future__ import annotations
 
 import ast
-import traceback
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LEFT, RIGHT = "_left_side", "_right_side"
 BLOCKS = (ast.For, ast.While, ast.With, ast.If, ast.Try, ast.AsyncFor, ast.AsyncWith)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """One test, or (counts 0) a line of setup that must not fail."""
 
     code: str  # as written, for feedback
@@ -70,6 +67,8 @@ def failure(error: BaseException, unit: Unit, space: dict[str, Any]) -> str:
     if error.__dict__.get("trace"):
         return in_program(error)
     if isinstance(error, AssertionError) and not str(error):
+        import traceback  # slow, and seldom needed
+
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"{name} in {last.name}, line {last.lineno} of the tests"
     return f"{name}: {error}"[:1000]

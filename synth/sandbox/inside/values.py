@@ -10,23 +10,14 @@ from __future__ import annotations
 import builtins
 import collections
 import collections.abc
-import datetime
-import decimal
-import fractions
 import types
+from importlib import import_module
 from typing import Any
 
 PLAIN = (bool, int, float, str)
-TEXTS: dict[str, Any] = {
-    "Decimal": decimal.Decimal,
-    "Fraction": fractions.Fraction,
-    "date": datetime.date.fromisoformat,
-    "datetime": datetime.datetime.fromisoformat,
-    "time": datetime.time.fromisoformat,
-    "complex": complex,
-    "bytes": bytes.fromhex,
-    "bytearray": bytearray.fromhex,
-}
+# Imported when first met: an examination that meets no date starts sooner.
+DATES = {"date", "datetime", "time"}
+NUMBERS = {"Decimal": "decimal", "Fraction": "fractions"}
 SEQUENCES: dict[str, Any] = {
     "list": list,
     "tuple": tuple,
@@ -85,10 +76,11 @@ class Values:
             return ["bytes" if isinstance(value, bytes) else "bytearray", value.hex()]
         if isinstance(value, complex):
             return ["complex", repr(complex(value))]
-        if isinstance(value, decimal.Decimal | fractions.Fraction):
-            return [type(value).__name__, str(value)]
-        if isinstance(value, datetime.date | datetime.time):
-            return [type(value).__name__, value.isoformat()]
+        for kind in type(value).__mro__:
+            if NUMBERS.get(kind.__name__) == kind.__module__:
+                return [kind.__name__, kind.__str__(value)]
+            if kind.__module__ == "datetime" and kind.__name__ in DATES:
+                return [kind.__name__, value.isoformat()]
         if type(value) is range:
             return ["range", value.start, value.stop, value.step]
         if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
@@ -148,8 +140,14 @@ class Values:
             keys = [self.unpack(one, seen, known) for one in parts[0]]
             values = [self.unpack(one, seen, known) for one in parts[1]]
             return MAPPINGS[name](dict(zip(keys, values, strict=True)))
-        if name in TEXTS:
-            return TEXTS[name](parts[0])
+        if name in ("bytes", "bytearray"):
+            return _builtin_type(name).fromhex(parts[0])
+        if name == "complex":
+            return complex(parts[0])
+        if name in NUMBERS:
+            return getattr(import_module(NUMBERS[name]), name)(parts[0])
+        if name in DATES:
+            return getattr(import_module("datetime"), name).fromisoformat(parts[0])
         if name == "range":
             return range(*parts)
         if name == "array":

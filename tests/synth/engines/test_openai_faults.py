@@ -286,7 +286,7 @@ def test_a_server_without_description_is_tried_out() -> None:
 
 
 def test_a_long_queue_at_the_server_shrinks_what_is_under_way() -> None:
-    with FaultyServer(gauges=(0, 16), slow=0.02) as server:
+    with FaultyServer(gauges=(0, 1000), slow=0.02) as server:
         engine = opened(server)
         answers(engine, [ask(f"ok {n}") for n in range(150)])
         grown = engine.capacity

@@ -75,6 +75,8 @@ def test_what_only_begins_like_a_refusal(text: str) -> None:
         ("Certainly.\n\nRain fell.", "Rain fell."),
         ("**Here is the summary:**\n\nRain fell.", "Rain fell."),
         ("Below is a table:\n| a | b |", "| a | b |"),
+        ("Here is the table:\n```markdown\n| a |\n```", "| a |"),
+        ("```\na\n```\nand\n```\nb\n```", "```\na\n```\nand\n```\nb\n```"),
         ("<passage>\nRain fell.\n</passage>", "Rain fell."),
         ("Rain fell.\n\nLet me know if you want more!", "Rain fell."),
         ("Rain fell.\nI hope this helps.", "Rain fell."),

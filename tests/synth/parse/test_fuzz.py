@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.calls import REASONS
@@ -33,6 +33,7 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=60).map
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=str)
+@settings(deadline=None)
 @given(text=texts)
 def test_fields_or_a_typed_failure(parser: Any, text: str) -> None:
     found = parsed(parser, text, text=text)

@@ -20,6 +20,8 @@ TWO = [
         "Q: What is it?\nA: A mill.\nQ: Where is it?\nA: By the river.",
         "Q1: What is it?\nA1: A mill.\n\nQ2: Where is it?\nA2: By the river.",
         "Q1. What is it?\nA1: A mill.\n\nQ2. Where is it?\nA2: By the river.",
+        "Q1) What is it?\nA1) A mill.\n\nQ2) Where is it?\nA2) By the river.",
+        "**Q: What is it?**\n**A: A mill.**\n\n**Q: Where is it?**\n**A: By the river.**",
         "**Question 1:** What is it?\n**Answer 1:** A mill.\n\n"
         "**Question 2:** Where is it?\n**Answer 2:** By the river.",
         "**Q:** What is it?\n**A:** A mill.\n**Q:** Where is it?\n**A:** By the river.",

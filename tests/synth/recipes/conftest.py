@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synth.procedural.tasks import rows as drawn
 from tests.extras import needs
 from tests.synth.recipes.building import read, write
 from tests.synth.tiny.functions import FUNCTIONS
@@ -56,6 +57,18 @@ def snippets(tmp_path: Path) -> Source:
             tmp_path / "code.jsonl",
             ({"id": f"code-{n}", "text": code} for n, code in enumerate(codes)),
         )
+
+    return source
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Source:
+    """`problems(8)`: additions as instructions, with their answers."""
+
+    def source(count: int) -> dict[str, str]:
+        sums = drawn("sums", count, 1, operations="+", stories=False)
+        kept = ({"id": r["id"], "instruction": r["prompt"], "answer": r["answer"]} for r in sums)
+        return write(tmp_path / "problems.jsonl", kept)
 
     return source
 

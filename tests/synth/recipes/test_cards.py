@@ -124,3 +124,11 @@ def test_the_ops_of_the_page_run(tmp_path: Path) -> None:
         for added in ops._OPS.keys() - before.keys():
             del ops._OPS[added]
     assert [(row["heading"], row["digits"]) for row in result.rows] == [("A title", 2)]
+
+
+def test_the_flow_of_the_page_runs(tiny_writer: Path) -> None:
+    block = re.findall(r"```python\n(.*?)```", (DOCS / "README.md").read_text(), re.S)[0]
+    seen: dict[str, Any] = {}
+    exec(block.replace("models/tiny", str(tiny_writer)), seen)
+    assert {row["state"] for row in seen["result"].ledger} <= {"kept", "failed"}
+    assert len(seen["result"].ledger) == 2
