@@ -1,7 +1,7 @@
 """Goodput: of the tokens that models wrote for a dataset, which were kept and where the rest went.
 
 In: a build record of a `synthesize` step. Out: rows of {became, tokens, share}, and the seconds.
-Shown by: `gristmill show synth/qa`. Limit: what judges wrote is counted as `unused`: it is in no row.
+Shown by: `gristmill show synth/qa`. Limit: what judges wrote counts as `unused`: it is in no row.
 """
 
 from __future__ import annotations

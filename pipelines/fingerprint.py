@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from gristmill.digests import content_digests
+from gristmill.errors import GristmillError
 from gristmill.fs import InputFile, expand
 from gristmill.ids import digest
 from gristmill.step import Step
@@ -47,7 +48,10 @@ class Asked:
 
 def ask(step: Step, store: Store, inputs: Mapping[str, Dataset], limit: int | None) -> Asked:
     """Fingerprint a step. Reads every input file once; digests are cached in the store."""
-    files = {pattern: expand(pattern) for pattern in step.files()}
+    try:
+        files = {pattern: expand(pattern) for pattern in step.files()}
+    except GristmillError as error:
+        raise type(error)(f"step {step.name!r}: {error}") from None
     cache = store.path / ".cache" / "digests.jsonl"
     digests = {
         pattern: {

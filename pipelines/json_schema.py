@@ -28,6 +28,7 @@ from synth.engines.spec import ENGINES, spec_class
 Schema = dict[str, Any]
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{[^}]*\}"}  # where another type is wanted
 _REF = "#/$defs/"
+_SYNTH_OPS: Schema = {"type": "array", "items": {"$ref": _REF + "synth_op"}}
 _NUMBER: Schema = {"type": ["number", "null"]}
 _TEXTS: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 
@@ -154,7 +155,7 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
         found.pop("Curate.Op", None)
     if name == "synthesize":
         properties["from"] = {"type": ["string", "array", "object"]}
-        properties["do"] = {"type": "array", "items": {"$ref": _REF + "synth_op"}}
+        properties["do"] = _SYNTH_OPS
         properties["engines"] = {
             "type": "object",
             "additionalProperties": {"$ref": _REF + "engine"},
@@ -189,8 +190,8 @@ def _synth_op() -> Schema:
         kinds = {n.partition(".")[2]: n for n in names if n.startswith(f"{family}.")}
         bare = [kind for kind, name in kinds.items() if name in alone]
         inner = _one_of({kind: f"synth_op.{name}" for kind, name in kinds.items()}, bare)
-        whole["else"]["properties"][family] = inner
-    return whole
+        whole["else"]["properties"][family] = {"anyOf": [inner, _VARIABLE]}
+    return {"anyOf": [whole, _VARIABLE]}
 
 
 def _engine(found: dict[str, Schema]) -> Schema:
@@ -198,13 +199,15 @@ def _engine(found: dict[str, Schema]) -> Schema:
     properties = {}
     for name in ENGINES:
         properties[name] = _model(spec_class(name), found)
-    mapping = _mapping(properties, [])
-    return {**mapping, "minProperties": 1, "maxProperties": 1}
+    mapping = {**_mapping(properties, []), "minProperties": 1, "maxProperties": 1}
+    return {"anyOf": [mapping, _VARIABLE]}
 
 
 def _op_fields(cls: type[BaseModel]) -> Schema:
     """Options as a mapping, or the first field's value alone."""
     schema = _model(cls, {})
+    if issubclass(cls, synth_ops.SynthOp) and "do" in cls.model_fields:
+        schema["properties"]["do"] = _SYNTH_OPS
     first = next(iter(schema["properties"].values()), None)
     shorthand = [first] if first is not None else []
     return {

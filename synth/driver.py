@@ -11,6 +11,7 @@ resumes each flow with its answers.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from synth.ops import SynthOp
 AHEAD = (64, 512)  # calls that wait for a place: at least and at most
 ROWS_A_PLACE = 8  # rows in the window for each place of all services
 WINDOW = 1024  # rows in the window at least
+PAUSE = 0.005  # seconds, where services have no room and nothing under way
 IDLE = 0.05  # seconds to wait for one service; of several, for each in turn
 
 
@@ -104,19 +106,22 @@ class Driver:
         self._services, self._logs = services, logs
         self._purse, self._goodput = purse, goodput
         self._window = window
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: list[Lane] = []
+        self._named: dict[str, Lane] = {}  # two engines of equal settings are one
         self._resumable: deque[_Started] = deque()
         self._under_way: dict[int, _Started] = {}
         self._done: dict[int, Finished] = {}
         self._begun = 0  # rows
         self._next = 0  # the row to be handed out next
         self._exhausted = False
-        self._stopped = False
-        self._turn = 0
+        self._turns = 0
 
     def run(self) -> Iterator[Finished]:
         """Hand out rows in the order of the source."""
         while True:
+            if self._purse.out_of_time() or any(lane.stopped for lane in self._lanes):
+                yield from self._stop()
+                return
             self._start_rows()
             self._prepare()
             while self._next in self._done:
@@ -125,19 +130,14 @@ class Driver:
             self._refill()
             if self._exhausted and not self._under_way and not self._done:
                 return
-            self._poll()
-            self._logs.tick()
-            self._tick()
-            if self._purse.out_of_time() or any(lane.stopped for lane in self._lanes.values()):
-                yield from self._stop()
-                return
+            self._turn()
 
     def close(self) -> None:
         """Flush the log, then forget what is under way."""
         try:
             self._logs.flush()
         finally:
-            for lane in self._lanes.values():
+            for lane in self._lanes:
                 lane.abort()
             for started in self._under_way.values():
                 started.flow.close()
@@ -146,10 +146,10 @@ class Driver:
         """Begin rows until enough calls wait, or the window is full."""
         if self._exhausted:
             return
-        capacity = sum(lane.capacity for lane in self._lanes.values())
+        capacity = sum(lane.capacity for lane in self._lanes)
         ahead = min(max(capacity, AHEAD[0]), AHEAD[1])
         window = self._window or max(WINDOW, ROWS_A_PLACE * capacity)
-        waiting = sum(lane.waiting for lane in self._lanes.values())
+        waiting = sum(lane.waiting for lane in self._lanes)
         with self._goodput.timed("flow"):
             while waiting < ahead and self._begun - self._next < window:
                 row = next(self._rows, None)
@@ -204,18 +204,25 @@ class Driver:
             name = call.engine
         else:
             name = "sandbox" if isinstance(call, Execute) else "work"
-        lane = self._lanes.get(name)
+        lane = self._named.get(name)
         if lane is None:
-            lane = self._lanes[name] = self._open(name, isinstance(call, Execute | Work))
+            lane = self._named[name] = self._open(name, isinstance(call, Execute | Work))
         return lane
 
     def _open(self, name: str, other: bool) -> Lane:
+        lane: Lane
         if other:
             service = self._services.other(name)
-            return Lane(name, service, self._deliver, self._goodput, self._purse)
-        opened = self._services.engine(name)
-        log = self._logs.of(opened.engine.model)
-        return EngineLane(name, opened, self._deliver, self._goodput, self._purse, log)
+            lane = Lane(name, service, self._deliver, self._goodput, self._purse)
+        else:
+            opened = self._services.engine(name)
+            for known in self._lanes:
+                if isinstance(known, EngineLane) and known.opened is opened:
+                    return known
+            log = self._logs.of(opened.engine.model)
+            lane = EngineLane(name, opened, self._deliver, self._goodput, self._purse, log)
+        self._lanes.append(lane)
+        return lane
 
     def _deliver(self, waiter: tuple[_Started, int], answer: Answer | Failure) -> None:
         started, place = waiter
@@ -243,7 +250,7 @@ class Driver:
     def _prepare(self) -> None:
         """Make ready what flows ask, until none can go on without a service."""
         while True:
-            for lane in list(self._lanes.values()):
+            for lane in list(self._lanes):
                 if lane.fresh:
                     lane.prepare()
             if not self._resumable:
@@ -254,28 +261,37 @@ class Driver:
                     self._resume(started, started.answers)
 
     def _refill(self) -> None:
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             lane.refill(self._exhausted)
 
+    def _turn(self) -> None:
+        """Let services work, and keep what they say."""
+        self._poll()
+        self._logs.tick()
+        self._tick()
+
     def _poll(self) -> None:
-        busy = [lane for lane in self._lanes.values() if lane.flights]
-        if not busy or self._resumable:
+        busy = [lane for lane in self._lanes if lane.flights]
+        if self._resumable:
             return
-        if len(busy) == 1:
+        if not busy:
+            time.sleep(PAUSE if any(lane.backlog for lane in self._lanes) else 0)
+        elif len(busy) == 1:
             busy[0].poll(IDLE)
-            return
-        if sum(lane.poll(0.0) for lane in busy):
-            return
-        self._turn += 1
-        busy[self._turn % len(busy)].poll(IDLE / len(busy))
+        elif not sum(lane.poll(0.0) for lane in busy):
+            self._turns += 1
+            busy[self._turns % len(busy)].poll(IDLE / len(busy))
 
     def _stop(self) -> Iterator[Finished]:
         """The budget is spent: what is under way ends, all other rows stay pending."""
-        if not self._purse.out_of_time():
-            while any(lane.flights for lane in self._lanes.values()):
-                self._poll()
-                self._answer_from_hand()
-        self._answer_from_hand()
+        for lane in self._lanes:
+            lane.stop(abort=self._purse.out_of_time())
+        while True:
+            self._prepare()
+            self._refill()
+            if not any(lane.flights for lane in self._lanes):
+                break
+            self._turn()
         for started in list(self._under_way.values()):
             started.flow.close()
             self._end(started, [], pending=True)
@@ -283,9 +299,3 @@ class Driver:
             yield self._done.pop(place)
         for row in self._rows:
             yield Finished(row, [], "pending")
-
-    def _answer_from_hand(self) -> None:
-        """Resume what has its answers; calls that follow are not sent."""
-        while self._resumable:
-            started = self._resumable.popleft()
-            self._resume(started, started.answers)

@@ -87,7 +87,7 @@ class Row:
 
     def fail(self, stage: str, reason: str, detail: str = "") -> None:
         """Note that a candidate failed."""
-        self.lost.append(Lost(stage, reason, True, detail[:300]))
+        self.lost.append(Lost(stage, reason, True, well_formed(detail[:300])))
 
     def filter(
         self, stage: str, rule: str, value: float | None = None, threshold: float | None = None
@@ -104,3 +104,12 @@ def item_id(row: Row, item: Item, name: str) -> str:
     """32 hex digits of the parent, the requests, and which part of them this is; no position."""
     born = "\n".join([name, row.id, *(made.key for made in item.made), *map(str, item.path)])
     return hashlib.sha256(born.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def well_formed(text: str) -> str:
+    """The text without halves of surrogate pairs, which no file can hold; `?` stands for each."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

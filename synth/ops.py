@@ -82,6 +82,11 @@ class SynthOp(BaseModel):
         return False
 
 
+def any_field(schema: dict[str, Any]) -> None:
+    """`json_schema_extra` of ops that take names of a user's own under the op itself."""
+    schema |= {"required": [], "additionalProperties": True}
+
+
 _OPS: dict[str, type[SynthOp]] = {}
 FAMILIES = {"parse", "score", "select"}  # `- score: {maths: {…}}` names the op `score.maths`
 # Imported when first named: a recipe without a reward model loads none.

@@ -107,7 +107,11 @@ class Synthesize(Step):
     def files(self) -> list[str]:
         found = forms.patterns(self.from_)
         found += [file for spec in self.engines.values() for file in spec.files()]
-        found += [file for op in every(self.do) for file in op.files()]
+        for op in every(self.do):
+            try:
+                found += op.files()
+            except RecipeError as error:
+                raise RecipeError(f"op {op.NAME!r}: {error}") from None
         return list(dict.fromkeys(found))
 
     def packages(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The page of a generated dataset: what models wrote for it, what was kept, and where the rest went.
+"""The page of a generated dataset: what models wrote, what was kept, and where the rest went.
 
 In: a dataset that `synthesize` made. Out: the page's sections.
 Shown by: `gristmill page synth/qa --out qa.html`.

@@ -23,6 +23,7 @@ from synth.driving.budget import Purse
 from synth.driving.goodput import Goodput
 from synth.driving.log import RequestLog
 from synth.driving.services import Opened
+from synth.items import well_formed
 
 PREPARED = 512  # calls rendered and tokenised together
 NARROWER = 16  # after a death so many times fewer requests go at once
@@ -95,6 +96,9 @@ class Lane:
                 self._deliver(flight.waiters[0], answer)
         return len(answers)
 
+    def stop(self, abort: bool) -> None:
+        """Send no new requests to a model; abort: nor wait for those under way."""
+
     def abort(self) -> None:
         """Forget all that is under way."""
         with suppress(EngineDied):
@@ -117,10 +121,11 @@ class EngineLane(Lane):
         log: RequestLog,
     ) -> None:
         super().__init__(name, opened.engine, deliver, goodput, purse)
-        self._opened = opened
+        self.opened = opened
         self._engine = opened.engine
         self._log = log
         self._open: dict[tuple[bytes, int], Flight] = {}  # asked and not answered
+        self._unsorted = False
         self._narrow: int | None = None  # so many at once, while suspects of a death are tried
         self._suspects: set[int] = set()  # ids of flights that were under way at a death
         self._barren = self._culprits = self._deaths = 0
@@ -133,7 +138,7 @@ class EngineLane(Lane):
                 if any(call.group for call in calls if isinstance(call, Generate)):
                     batch = by_group(batch)
                     calls = [call for _, call in batch]
-                found = self._engine.prepare(calls)
+                found = self._prepared(calls)
             with self._goodput.timed("log"):
                 ready = [r for r in found if isinstance(r, Ready)]
                 limits = [_limit(r) for r in ready]
@@ -148,6 +153,19 @@ class EngineLane(Lane):
                     continue
                 self._queue(waiter, call, one)
 
+    def _prepared(self, calls: Sequence[Any]) -> Sequence[Ready | Failure]:
+        """A batch made ready; a call that breaks the tokenizer fails, and no other."""
+        try:
+            return self._engine.prepare(calls)
+        except GristmillError:
+            raise
+        except EngineDied as death:
+            raise GristmillError(f"engine {self.name!r} takes no requests: {death}") from death
+        except Exception as error:
+            if len(calls) == 1:
+                return [Failure("crashed", f"{type(error).__name__}: {error}")]
+            return [one for call in calls for one in self._prepared([call])]
+
     def _queue(self, waiter: Any, call: Any, ready: Ready) -> None:
         limit = _limit(ready)
         same = self._open.get((ready.key, limit))
@@ -157,13 +175,15 @@ class EngineLane(Lane):
         flight = Flight(ready, call, limit, [waiter])
         self._open[ready.key, limit] = flight
         self.backlog.append(flight)
+        self._unsorted = True
 
     def refill(self, last: bool) -> None:
         """last: no further rows come, so the longest go first."""
         if not self.backlog or self.stopped:
             return
         room = self.capacity if self._narrow is None else self._narrow
-        if last and len(self.flights) < room and self._narrow is None:
+        if last and self._unsorted and self._narrow is None:
+            self._unsorted = False
             self.backlog = deque(sorted(self.backlog, key=lambda f: -cast(Ready, f.ready).size))
         with self._goodput.timed("submit"):
             while self.backlog and len(self.flights) < room:
@@ -176,7 +196,7 @@ class EngineLane(Lane):
                 ticket = next(_TICKETS)
                 self.flights[ticket] = flight
                 try:
-                    if not self._opened.started:
+                    if not self.opened.started:
                         self._start()
                     self._engine.submit(ticket, ready)
                 except EngineDied as death:
@@ -196,6 +216,11 @@ class EngineLane(Lane):
                 self._answered(flight, answer)
         return len(answers)
 
+    def stop(self, abort: bool) -> None:
+        self.stopped = True
+        if abort:
+            self.abort()
+
     def abort(self) -> None:
         for flight in self.flights.values():
             self._purse.release(self.name, cast(Ready, flight.ready))
@@ -208,6 +233,7 @@ class EngineLane(Lane):
         del self._open[ready.key, flight.limit]
         if isinstance(answer, Answer):
             answer = self._own(answer, ready.key, cached=False)
+            answer.text = well_formed(answer.text)
             self._log.add(ready.key, flight.limit, answer)
         else:
             answer = replace(answer, key=ready.key)
@@ -230,14 +256,14 @@ class EngineLane(Lane):
     def _start(self) -> None:
         with self._goodput.timed("start"):
             try:
-                self._opened.start()
+                self.opened.start()
             except EngineDied as death:
                 raise GristmillError(f"engine {self.name!r} does not start: {death}") from death
 
     def _recover(self, death: EngineDied) -> None:
         """Start the engine again; what was under way goes first in line."""
         self._log.flush()
-        self._opened.started = False
+        self.opened.started = False
         self._deaths += 1
         self._barren += 1
         self._goodput.deaths += 1

@@ -45,16 +45,23 @@ class WorkPool:
     def __init__(self, processes: int | None = None) -> None:
         self._most = processes or len(os.sched_getaffinity(0))
         self.capacity = 4 * self._most  # some wait here, so that no process does
-        self._waiting: deque[tuple[int, Work]] = deque()
+        self._waiting: deque[tuple[int, Work, bytes]] = deque()
+        self._refused: list[Found] = []  # arguments that cannot be sent
         self._processes: list[_Process] = []
         self._selector = selectors.DefaultSelector()
 
     def submit(self, ticket: int, call: Work) -> None:
-        self._waiting.append((ticket, call))
+        try:
+            message = pack((call.function, call.args))
+        except Exception as error:
+            failure = Failure("crashed", f"arguments: {type(error).__name__}: {error}")
+            self._refused.append((ticket, failure))
+            return
+        self._waiting.append((ticket, call, message))
         self._assign()
 
     def poll(self, wait: float) -> list[Found]:
-        found: list[Found] = []
+        found, self._refused = self._refused, []
         until = time.monotonic() + wait
         while True:
             now = time.monotonic()
@@ -83,11 +90,11 @@ class WorkPool:
         idle = [p for p in self._processes if p.ready and p.call is None]
         while self._waiting and idle:
             process = idle.pop()
-            process.ticket, process.call = self._waiting.popleft()
+            process.ticket, process.call, message = self._waiting.popleft()
             process.deadline = time.monotonic() + IMPORT_SECONDS
             assert process.popen.stdin is not None
             with contextlib.suppress(OSError):  # it died: `_hear` sees its end
-                process.popen.stdin.write(pack((process.call.function, process.call.args)))
+                process.popen.stdin.write(message)
                 process.popen.stdin.flush()
         starting = sum(not p.ready for p in self._processes)
         while len(self._waiting) > starting and len(self._processes) < self._most:

@@ -21,6 +21,7 @@ from synth.calls import Answer, EngineDied, Failure, Ready
 from synth.engines import vllm_core, vllm_params
 from synth.engines.local import LocalEngine, LocalSpec
 
+_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, that vLLM has room for
 _ALIVE = 0.5  # seconds between two looks whether the core lives
 
 
@@ -228,5 +229,6 @@ def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
         arguments["runner"] = "pooling"
     if adapter := spec.adapter():
         rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
-        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank}
+        room = next((size for size in _RANKS if size >= rank), rank)
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": room}
     return arguments

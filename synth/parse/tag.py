@@ -33,9 +33,10 @@ class ParseTag(Parser):
 
     @model_validator(mode="after")
     def _names(self) -> ParseTag:
-        for name in (*self._tags, *self.optional):
-            if not _NAME.match(name):
-                raise ValueError(f"parse.tag has {name!r}; write the name alone, e.g. `answer`")
+        for key, names in (("tag", self._tags), ("optional", self.optional)):
+            for name in names:
+                if not _NAME.match(name):
+                    raise ValueError(f"{key} has {name!r}; write the name alone, e.g. `answer`")
         if self.into is not None and len(self._tags) != 1:
             raise ValueError("parse.tag.into names the field of a single tag; there are several")
         if unknown := set(self.optional) - set(self._tags):

@@ -59,6 +59,9 @@ def _missing() -> str | None:
     if bubblewrap.by_root() and not shutil.which("setpriv"):
         return "setpriv of util-linux is missing: `apk add setpriv`, `apt-get install util-linux`"
     found = re.match(r"(\d+)\.(\d+)", os.uname().release)
-    if not bubblewrap.by_root() and found and tuple(map(int, found.groups())) < (5, 14):
-        return f"as a plain user it needs Linux 5.14, this is {os.uname().release}; run as root"
+    needed = (5, 3) if bubblewrap.by_root() else (5, 14)  # pidfd; process limits per namespace
+    if found and tuple(map(int, found.groups())) < needed:
+        asked = ".".join(map(str, needed))
+        advice = "" if bubblewrap.by_root() else "; as root 5.3 is enough"
+        return f"it needs Linux {asked}, this is {os.uname().release}{advice}"
     return None

@@ -59,10 +59,10 @@ def verdict(outcome: Outcome) -> Verdict:
         elif "begin" in told:
             begun = told["begin"]
         elif "passed" in told:
-            passed += told["counts"]
+            passed += told["passed"]
             begun = ""
         elif "failed" in told:
-            problem = problem or f"{told['failed'][:500]}\n{told['error']}"
+            problem = problem or f"{told['failed']}\n{told['error']}"
             begun = ""
         elif "load" in told:
             problem = f"the program could not be loaded:\n{told['load']}"

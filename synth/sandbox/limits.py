@@ -44,7 +44,8 @@ class Outcome:
     """What came of a program.
 
     returncode: as a shell tells it, 128 + n where signal n ended it; signal: its name ("SIGSEGV").
-    why: the limit that ended it; "killed" where it was ended from outside; "" otherwise.
+    why: the limit that ended it; "killed" where SIGKILL came from elsewhere; "" otherwise.
+    cpu_seconds: as last seen, up to 50 ms before its end.
     """
 
     returncode: int
@@ -54,3 +55,15 @@ class Outcome:
     why: Why
     cpu_seconds: float
     wall_seconds: float
+
+
+def why_it_ended(ended: str, code: int, errors: str) -> Why:
+    """The limit that the kernel held a program to, as far as its end shows it."""
+    if ended in ("SIGKILL", "SIGXCPU"):
+        return "time" if ended == "SIGXCPU" else "killed"
+    last = errors.rstrip().rpartition("\n")[2] if code else ""
+    if last.startswith("MemoryError"):
+        return "memory"
+    if last.startswith(("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")):
+        return "processes"
+    return ""

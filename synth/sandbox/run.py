@@ -25,7 +25,7 @@ from contextlib import ExitStack, suppress
 from synth.sandbox import bubblewrap
 from synth.sandbox.available import SandboxError, available
 from synth.sandbox.descriptors import check_name, memory, pipe, write
-from synth.sandbox.limits import Limits, Outcome, Why
+from synth.sandbox.limits import Limits, Outcome, Why, why_it_ended
 from synth.sandbox.system_calls import seccomp_filter
 from synth.sandbox.watch import Usage, names_used, shared_once, usage
 
@@ -243,21 +243,9 @@ class _Run:
         with suppress(ValueError):
             ended = signal.Signals(code - 128).name if code > 128 else ""
         errors = self._text(1)
-        why = self.why or _why(ended, code, errors)
+        why = self.why or why_it_ended(ended, code, errors)
         wall = time.monotonic() - self.began
         return Outcome(code, ended, self._text(0), errors, why, self.cpu, wall)
 
     def _text(self, which: int) -> str:
         return bytes(list(self.output.values())[which]).decode("utf-8", "replace")
-
-
-def _why(ended: str, code: int, errors: str) -> Why:
-    """The limit that the kernel held a program to, as far as its end shows it."""
-    if ended in ("SIGKILL", "SIGXCPU"):
-        return "time" if ended == "SIGXCPU" else "killed"
-    last = errors.rstrip().rpartition("\n")[2] if code else ""
-    if last.startswith("MemoryError"):
-        return "memory"
-    if last.startswith(("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")):
-        return "processes"
-    return ""

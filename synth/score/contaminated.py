@@ -2,7 +2,7 @@
 
 In: a text field, benchmark files. Out: `contaminated` (true or false), `contaminated_by`,
 `contaminated_item` and `contaminated_coverage` of the item with the highest coverage.
-Shown by: `gristmill run pipelines/recipes/synth/self_instruct.yaml --set against='[b/*.jsonl]'`.
+Shown by: `python -m pytest tests/synth/score/test_score_contaminated.py`.
 Limit: copies are found, whatever their case, punctuation and layout; paraphrases are not.
 
 The same words, n-grams, evidence rule (runs of numbers are none) and recipes as the step

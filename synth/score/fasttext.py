@@ -1,7 +1,7 @@
 """Score fastText: how probable a label is, by a supervised fastText model in a file.
 
 In: a text field, a model, one of its labels. Out: the probability (0 to 1) in `fasttext`.
-Shown by: `gristmill run pipelines/recipes/synth/rewire.yaml`.
+Shown by: `python -m pytest tests/synth/score/test_score_fasttext.py`.
 Limit: the text is read as one line, as fastText was trained; the model lives in every process.
 """
 

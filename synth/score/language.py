@@ -1,7 +1,7 @@
 """Score language: which language a text is in, and how sure the model is.
 
 In: a text field. Out: fields `language` (a label of the model, null for an empty text) and
-`language_score` (0 to 1). Shown by: `gristmill run pipelines/recipes/synth/wrap.yaml`.
+`language_score` (0 to 1). Shown by: `python -m pytest tests/synth/score/test_score_language.py`.
 Limit: of a long text 1,024 bytes from four places are read, as by curation's op `language`.
 """
 

@@ -2,7 +2,7 @@
 
 In: two fields of an item, or one field of a row's items, two by two. Out: `preferred`: the name of
 the better field, or "tie"; of items a Bradley-Terry or win-rate score in `pairwise`.
-Shown by: `gristmill run pipelines/recipes/synth/critique_revise.yaml`.
+Shown by: `python -m pytest tests/synth/score/test_score_pairwise.py`.
 Limit: k items cost k (k - 1) calls; for more than ten use `score: judge` or a reward model.
 
 The prompt reads `first` and `second` and what both texts have in common. A judge that prefers the
@@ -73,18 +73,22 @@ class Pairwise(Asking):
 
     def run(self, items: list[Item], row: Row) -> Running:
         names = self.between or (self.of,)
-        asked = []
+        asked = [
+            item
+            for item in items
+            if all(text_of(item, name, row, self.NAME) is not None for name in names)
+        ]
         calls: list[Generate] = []
-        for item in items:
-            if all(text_of(item, name, row, self.NAME) is not None for name in names):
-                asked.append(item)
-        try:
-            for one, other in self._pairs(asked):
+        for one, other in self._pairs(asked):
+            try:
                 calls += self._calls(one, other, row)
-        except RenderError as error:
-            for _ in asked:
+            except RenderError as error:
+                if one is not other:  # it lies in what the items of the row share
+                    for _ in asked:
+                        row.fail(self.NAME, error.reason, str(error))
+                    return []
                 row.fail(self.NAME, error.reason, str(error))
-            return []
+                asked = [item for item in asked if item is not one]
         answers = []
         if calls:
             sent: list[Call] = [*calls]

@@ -1,7 +1,7 @@
 """Score reward: what a reward model gives a conversation or a text.
 
 In: an item's conversation, or fields. Out: the model's number in `reward`.
-Shown by: `gristmill run pipelines/recipes/synth/committee_pairs.yaml`.
+Shown by: `gristmill run pipelines/recipes/synth/committee.yaml`.
 Limit: the number is on the model's own scale; compare it only with others of the same model.
 
 `minus` names a field with another reward, which is subtracted: Magpie (Xu et al. 2024,

@@ -1,7 +1,7 @@
 """Select best: of a row's items the n with the highest score, or those of the majority's answer.
 
 In: the items of a row, of one engine or of a committee. Out: at most n of them (of each group).
-Shown by: `gristmill run pipelines/recipes/synth/rejection_maths.yaml --set vote=answer`.
+Shown by: `gristmill run pipelines/recipes/synth/committee.yaml`.
 Limit: answers are compared as normalised text and numbers, not as mathematics.
 
 Best of n is Llama 2's and 3's rejection sampling; over a committee of engines it is iTeC's argmax

@@ -18,8 +18,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_serializer, model_validator
 
+from gristmill.errors import RecipeError
 from synth.items import Item, Row
-from synth.ops import SynthOp, register_op
+from synth.ops import SynthOp, any_field, register_op
 
 Scalar = bool | int | float | str
 
@@ -46,22 +47,21 @@ class Range(BaseModel):
         return {k: limit for k, limit in found.items() if limit is not None}
 
 
-def _any_field(schema: dict[str, Any]) -> None:
-    """For editors: conditions stand under the op itself, by field."""
-    schema |= {"required": [], "additionalProperties": True}
-
-
 @register_op("select.pass")
 class Pass(SynthOp):
     """Conditions as data: {field: value | [values] | {min, max, above, below}}."""
 
-    model_config = ConfigDict(json_schema_extra=_any_field)
+    model_config = ConfigDict(json_schema_extra=any_field)
     conditions: dict[str, Any]
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
         return {"conditions": given}
+
+    @classmethod
+    def from_scalar(cls, value: Any) -> Pass:
+        raise RecipeError(f"pass is {value!r:.80}; name a field, e.g. `pass: {{correct: true}}`")
 
     @field_validator("conditions")
     @classmethod

@@ -8,17 +8,18 @@ Limit: draws are independent and uniform; give a value twice to make it likelier
 from __future__ import annotations
 
 import pyarrow as pa
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from gristmill.errors import RecipeError
 from synth.items import Item, Row
-from synth.ops import SynthOp, register_op
+from synth.ops import SynthOp, any_field, register_op
 
 
 @register_op("draw")
 class Draw(SynthOp):
     """`draw: {audience: [children, experts]}`; `each: true` makes an item of every combination."""
 
+    model_config = ConfigDict(json_schema_extra=any_field)
     lists: dict[str, tuple[str, ...]]
     each: bool = False  # every combination instead of one at random
 

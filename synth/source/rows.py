@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from gristmill.errors import GristmillError, RecipeError, explain, nearest
 from gristmill.fs import InputFile, expand, open_file
 from gristmill.store import Dataset
-from synth.items import Row
+from synth.items import Row, well_formed
 from synth.source.shots import ShotRows, Shots
 
 BATCH = 256  # rows made Python values together
@@ -154,6 +154,8 @@ class JsonRows:
                     continue
                 try:
                     values = json.loads(raw)
+                    if b"\\ud" in raw.lower():  # maybe half a surrogate pair
+                        values = json.loads(well_formed(json.dumps(values, ensure_ascii=False)))
                 except ValueError as error:
                     yield {}, f"line is no JSON: {error}"
                     continue

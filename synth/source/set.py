@@ -11,10 +11,10 @@ Limit: the fields of one `set` do not see each other; write two where one needs 
 from __future__ import annotations
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from synth.items import Item, Row
-from synth.ops import SynthOp, register_op
+from synth.ops import SynthOp, any_field, register_op
 from synth.templates import RenderError, expression, template
 
 
@@ -22,6 +22,7 @@ from synth.templates import RenderError, expression, template
 class Set(SynthOp):
     """`texts`: templates; `values`: expressions. `set: {name: template}` is short for `texts`."""
 
+    model_config = ConfigDict(json_schema_extra=any_field)
     texts: dict[str, str] = Field({})
     values: dict[str, str] = Field({})
 

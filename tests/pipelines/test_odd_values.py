@@ -20,6 +20,8 @@ from gristmill.errors import RecipeError
 from pipelines.json_schema import recipe_schema
 from pipelines.recipe import load_recipe
 from pipelines.steps import STEPS
+from synth import ops as synth_ops
+from synth.engines.spec import ENGINES
 
 NEVER = [
     *(math.nan, math.inf, -math.inf, 10**30),
@@ -31,7 +33,26 @@ NEEDED = {
     "exact_dedup": {"from": "a"},
     "minhash_dedup": {"from": "a"},
     "decontaminate": {"from": "a"},
+    "synthesize": {"from": {"values": {"text": ["a"]}}, "do": [{"emit": {}}]},
     "import": {"from": "x.jsonl"},
+}
+NEEDED_BY_SYNTH_OP: dict[str, dict[str, Any]] = {
+    "prompt": {"user": "x"},
+    "draw": {"lists": {"style": ["easy"]}},
+    "loop": {"max": 2, "do": []},
+    "explode": {"of": "text"},
+    "parse.regex": {"pattern": "(?P<a>x)"},
+    "score.regex": {"pattern": "x"},
+    "score.contaminated": {"against": ["x.jsonl"]},
+    "score.fasttext": {"model": "x.bin", "label": "__label__a"},
+    "score.judge": {"prompt": "judge_text"},
+    "score.schema": {"schema": {"type": "object"}},
+    "set": {"texts": {"a": "b"}, "values": {"c": "1"}},
+    "select.best": {"by": "length"},
+    "select.pair": {"by": "correct"},
+    "select.pass": {"correct": True},
+    "select.resample": {"by": "log_weight"},
+    "select.top": {"by": "length", "count": 1},
 }
 NEEDED_BY_OP = {"rules": {"set": "gopher_quality"}, "datatrove": {"block": "LambdaFilter"}}
 FREE = {"rules": ["min_words"], "clean_lines": ["min_sentences"]}  # fields that no model declares
@@ -42,6 +63,12 @@ def _op(name: str, options: Any) -> dict[str, Any]:
     return {"name": "x", "use": "curate", **NEEDED["curate"], "ops": [{name: options}]}
 
 
+def _synth_op(place: list[str], options: Any) -> dict[str, Any]:
+    for name in reversed(place):
+        options = {name: options}
+    return {"name": "x", "use": "synthesize", **NEEDED["synthesize"], "do": [options, "emit"]}
+
+
 def _fields() -> Iterator[tuple[str, dict[str, Any], list[str]]]:
     """(label, a step without the field, where the field goes)."""
     for op in op_names():
@@ -49,6 +76,22 @@ def _fields() -> Iterator[tuple[str, dict[str, Any], list[str]]]:
         for key in own:
             yield f"{op}.{key}", _op(op, {**NEEDED_BY_OP.get(op, {})}), ["ops", "0", op, key]
         yield op, _op(op, None), ["ops", "0", op]
+    for op in synth_ops.op_names():
+        needed = NEEDED_BY_SYNTH_OP.get(op, {})
+        family, _, kind = op.partition(".")
+        inner = [family, kind] if kind else [op]
+        for key in PARTS[f"synth_op.{op}"]["then"]["properties"]:
+            yield f"do.{op}.{key}", _synth_op(inner, needed), ["do", "0", *inner, key]
+        yield f"do.{op}", _synth_op(inner, needed), ["do", "0", *inner]
+    for backend in ENGINES:
+        step = {"name": "x", "use": "synthesize", **NEEDED["synthesize"]}
+        step["engines"] = {"main": {backend: {"model": "m", "url": "http://localhost:1/v1"}}}
+        known = PARTS["engine"]["anyOf"][0]["properties"][backend]["properties"]
+        options = step["engines"]["main"][backend]
+        for key in [key for key in options if key not in known]:
+            del options[key]
+        for key in known:
+            yield f"engines.{backend}.{key}", step, ["engines", "main", backend, key]
     for use, needed in NEEDED.items():
         step = {"name": "x", "use": use, **needed}
         for key in PARTS[f"step.{use}"]["properties"]:
@@ -66,13 +109,19 @@ FIELDS = {label: (step, place) for label, step, place in _fields()}
 
 
 @pytest.mark.parametrize("label", FIELDS)
-def test_an_odd_value_is_refused_with_its_key_or_taken(label: str, tmp_path: Path) -> None:
+def test_an_odd_value_is_refused_with_its_key_or_taken(
+    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m").mkdir()  # the model folder of engines
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "m" / name).write_text("{}")
     step, place = FIELDS[label]
     for value in ODD:
         try:
             _load(tmp_path, step, place, value)
         except RecipeError as error:
-            said = str(error).partition("recipe.yaml: step ")[2]
+            said = str(error).partition("recipe.yaml: step ")[2] or str(error)
             assert place[-1] in said, f"{label}: {value!r} is refused without the key: {error}"
         else:
             assert value not in NEVER, f"{label}: {value!r} is taken"

@@ -62,5 +62,14 @@ def test_a_larger_budget_goes_on_from_where_the_smaller_ended(tmp_path: Path) ->
     assert made == 100 and texts(done) == whole
 
 
+def test_rows_that_need_no_further_model_are_finished_by_other_services() -> None:
+    do = [*ASK, {"test.work": {"function": "double"}}]
+    purse = Purse(Budget(tokens=300))
+    done = run(rows(100), do, {"main": FakeSpec(capacity=8)}, purse=purse)
+    ended = [one for one in done if one.state == "ended"]
+    assert ended and all(one.items[0].fields["value"] == 2 * one.row.number for one in ended)
+    assert all(one.completions == 0 for one in done if one.state == "pending")
+
+
 def test_without_a_budget_nothing_is_pending() -> None:
     assert {one.state for one in run(rows(50), ASK)} == {"ended"}

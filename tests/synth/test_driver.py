@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gristmill.errors import GristmillError, RecipeError
-from synth.calls import Answer, Failure, ModelCall, Ready
+from synth.calls import Answer, Failure, Generate, ModelCall, Ready, Sampling
 from synth.driver import drive
 from synth.driving.goodput import Goodput
+from synth.driving.lane import by_group
 from synth.driving.log import Logs
 from synth.driving.services import Services
 from synth.engines.fake import FakeEngine, FakeSpec, requests_made
@@ -47,6 +49,13 @@ def test_several_engines_answer_in_one_loop() -> None:
     for one in done:
         assert [item.fields["engine"] for item in one.items] == ["a", "a", "b", "b"]
         assert {made.model for made, _ in one.row.made} == {"a", "b"}
+
+
+def test_two_names_of_one_engine_each_get_their_answers() -> None:
+    do = [*ASK, {"prompt": {"user": "Judge {{ response }}"}}, {"sample": {"engine": "judge"}}]
+    spec = FakeSpec(capacity=3, seconds_per_word=0.0001)
+    done = run(rows(40), do, {"main": spec, "judge": spec})
+    assert all(len(one.items) == 1 and one.completions == 2 for one in done)
 
 
 def test_a_flow_that_raises_fails_its_row_and_no_other() -> None:
@@ -109,6 +118,43 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 def test_a_row_whose_flow_yields_no_calls_does_not_wait() -> None:
     done = run(iter([Row("a", 0, {}, 0)]), [{"prompt": {"user": "{{ gone }}"}}, "sample"])
     assert [lost.reason for lost in done[0].row.lost] == ["missing"]
+
+
+class Breaking(FakeEngine):
+    """Its tokenizer breaks at a word, and its answers hold half a surrogate pair."""
+
+    def prepare(self, calls: Sequence[ModelCall]) -> list[Ready | Failure]:
+        if any("Say 7" in str(call) for call in calls):
+            raise UnicodeEncodeError("utf-8", "Say 7", 0, 1, "surrogates not allowed")
+        return super().prepare(calls)
+
+    def _answer(self, ready: Ready) -> Answer | Failure:
+        answer = super()._answer(ready)
+        assert isinstance(answer, Answer)
+        answer.text += "\ud800"
+        return answer
+
+
+class BreakingSpec(FakeSpec):
+    def open(self) -> Breaking:
+        return Breaking(self)
+
+
+def test_a_prompt_that_breaks_the_tokenizer_fails_alone(tmp_path: Path) -> None:
+    done = run(rows(10), ASK, {"main": BreakingSpec()}, tmp_path)
+    assert [one.row.number for one in done if not one.items] == [7]
+    assert done[7].row.lost[0].reason == "crashed"
+    assert all(said[0].endswith("?") for said in texts(done) if said)
+    again = run(rows(10), ASK, {"main": BreakingSpec()}, tmp_path)
+    assert texts(again) == texts(done)
+
+
+def test_calls_of_one_group_are_sent_one_after_another() -> None:
+    calls = [
+        (n, Generate("main", Sampling(5), 0, text="x", group=group))
+        for n, group in enumerate(["a", "b", "", "a", "b", "", "a"])
+    ]
+    assert [n for n, _ in by_group(calls)] == [0, 3, 6, 1, 4, 2, 5]
 
 
 class Watched(FakeEngine):

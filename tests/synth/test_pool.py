@@ -55,6 +55,13 @@ def test_a_function_that_is_not_there_is_a_failure() -> None:
         pool.close()
 
 
+def test_arguments_that_cannot_be_sent_are_a_failure() -> None:
+    pool = WorkPool(1)
+    pool.submit(1, Work(f"{HERE}:double", (lambda: 1,)))
+    (answer,) = collect(pool, 1).values()
+    assert isinstance(answer, Failure) and "arguments" in answer.detail
+
+
 def test_aborted_calls_are_not_answered() -> None:
     pool = WorkPool(1)
     try:

@@ -144,6 +144,17 @@ def test_a_line_that_is_no_json_fails_and_the_others_go_on(tmp_path: Path) -> No
     assert "no JSON" in broken[0]["detail"] and "no object" in broken[1]["detail"]
 
 
+def test_halves_of_surrogate_pairs_harm_nothing(tmp_path: Path) -> None:
+    line = '{"id": "a\\udc80", "n": "\\ud800", "topic": "\\ud83d\\ude00"}\n'
+    (tmp_path / "a.jsonl").write_text(line)
+    build(
+        tmp_path / "s",
+        **{"from": {"jsonl": str(tmp_path / "a.jsonl")}},
+        do=[*DO[:2], {"emit": {"columns": ["topic", "n"]}}],
+    )
+    assert Store(tmp_path / "s")["synth/x.ledger"].to_table()["id"].to_pylist() == ["a?"]
+
+
 def test_a_dataset_of_the_store_is_a_source(tmp_path: Path) -> None:
     build(tmp_path)
     do = [{"prompt": {"user": "Shorten: {{ text }}"}}, "sample", {"emit": {"columns": ["topic"]}}]

@@ -26,6 +26,7 @@ from .remote import Examined, ask
 from .values import Broken
 
 TAIL = 2000
+ROOM = 200_000
 ALIASES = {"np": "numpy"}
 # Modules that tests use by a name which the program imported: here it is the real one.
 REAL = {
@@ -155,18 +156,21 @@ def examine(link: Examiner, program: str, tests: str, out: TextIO) -> None:
         vars(sys.modules[name]).update(given)
     sys.modules["tests"] = space
     vars(space).update(given)
+    shown = max(20, min(500, ROOM // max(1, len(found))))  # all lines fit the limit of output
+    told = False  # the first failure in full, of others that they are
     for unit in found:
-        tell(begin=unit.code)
+        tell(begin=unit.code[:shown])
         try:
             unit.run(vars(space))
         except BaseException as error:
             dead = isinstance(error, Broken)
-            text = link.ending() if dead else failure(error, unit, vars(space))
-            tell(failed=unit.code, counts=unit.counts, error=text)
+            text = link.ending() if dead else "" if told else failure(error, unit, vars(space))
+            tell(failed="" if told else unit.code[:500], counts=unit.counts, error=text)
+            told = True
             if dead:
                 break
         else:
-            tell(passed=unit.code, counts=unit.counts)
+            tell(passed=unit.counts)
     tell(printed=sys.stdout.getvalue()[-TAIL:] if isinstance(sys.stdout, io.StringIO) else "")
     return None
 

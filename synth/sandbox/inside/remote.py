@@ -1,7 +1,7 @@
 """A program's object as the tests see it: calls and operators are answered by the program.
 
 In: what a test does with the object. Out: the program's answer, where it may be trusted with it.
-Shown by: `python -m pytest tests/synth/score/test_tests.py`.
+Shown by: `python -m pytest tests/synth/score/test_fake_success.py`.
 Limit: `a == b` of two objects of the program, `in`, `len` and methods are the program's word.
 
 A test must not be passed by an object that claims to equal everything. So an object never equals,

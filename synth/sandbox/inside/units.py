@@ -35,7 +35,7 @@ def used_names(tests: str) -> set[str]:
 
 def units(tests: str) -> list[Unit]:
     """The tests in the order in which they run."""
-    body = ast.parse(tests).body
+    body, lines = ast.parse(tests).body, tests.split("\n")
     called = {
         node.func.id
         for node in ast.walk(ast.Module(body, []))
@@ -43,7 +43,7 @@ def units(tests: str) -> list[Unit]:
     }
     found, later = [], []
     for node in body:
-        code = (ast.get_source_segment(tests, node) or "").strip()
+        code = _source(lines, node)
         if isinstance(node, ast.Assert):
             found.append(Unit(code, _two_sides(node), 1))
         elif isinstance(node, ast.Expr):
@@ -55,7 +55,7 @@ def units(tests: str) -> list[Unit]:
         if isinstance(node, FUNCTIONS) and _is_test(node) and node.name not in called:
             later.append(_call(code, node, f"{node.name}()"))
         if isinstance(node, ast.ClassDef):
-            later += _methods(tests, node)
+            later += _methods(lines, node)
     return found + later
 
 
@@ -116,7 +116,12 @@ def _call(code: str, node: ast.stmt, call: str) -> Unit:
     return Unit(code, ast.parse(call).body, 1)
 
 
-def _methods(tests: str, node: ast.ClassDef) -> list[Unit]:
+def _source(lines: list[str], node: ast.stmt) -> str:
+    """The lines of a statement; ast's own way is quadratic in the number of tests."""
+    return "\n".join(lines[node.lineno - 1 : node.end_lineno]).strip()
+
+
+def _methods(lines: list[str], node: ast.ClassDef) -> list[Unit]:
     """Test methods of a TestCase, or of a plain class named Test…."""
     case = any("TestCase" in ast.unparse(base) for base in node.bases)
     if not case and not node.name.startswith("Test"):
@@ -124,7 +129,7 @@ def _methods(tests: str, node: ast.ClassDef) -> list[Unit]:
     found = []
     for one in node.body:
         if isinstance(one, FUNCTIONS) and _is_test(one, 1):
-            code = (ast.get_source_segment(tests, one) or "").strip()
+            code = _source(lines, one)
             call = f"{node.name}({one.name!r}).debug()" if case else f"{node.name}().{one.name}()"
             found.append(Unit(code, ast.parse(call).body, 1))
     return found

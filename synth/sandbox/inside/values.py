@@ -78,7 +78,7 @@ class Values:
             return ["complex", repr(complex(value))]
         for kind in type(value).__mro__:
             if NUMBERS.get(kind.__name__) == kind.__module__:
-                return [kind.__name__, kind.__str__(value)]
+                return [kind.__name__, str(value)]
             if kind.__module__ == "datetime" and kind.__name__ in DATES:
                 return [kind.__name__, value.isoformat()]
         if type(value) is range:

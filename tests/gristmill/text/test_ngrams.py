@@ -197,6 +197,19 @@ def test_exempt_entries_are_passed_over() -> None:
     assert find(pa.array(["one two three four five six"]), index, exempt).entry.tolist() == [1]
 
 
+def test_a_kept_scratch_changes_nothing() -> None:
+    items = pa.array([" ".join(f"w{(k * n) % 40}" for k in range(12)) for n in range(1, 30)])
+    index = build_index(items, [3, 5], min_distinct=1)
+    seen = np.zeros(len(index) + 1, np.int64)
+    shown = [*items.to_pylist(), "", " ".join(items.to_pylist())] * 3
+    for size in (1, 2, 7, 1, len(shown)):
+        for start in range(0, len(shown), size):
+            array = pa.array(shown[start : start + size])
+            kept, fresh = find(array, index, None, seen), find(array, index)
+            for name in Hits.__slots__:
+                assert getattr(kept, name).tolist() == getattr(fresh, name).tolist()
+
+
 def test_wrong_lengths_are_an_error() -> None:
     with pytest.raises(GristmillError, match="at least 1"):
         build_index(pa.array(["x"]), [])

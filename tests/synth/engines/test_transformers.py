@@ -27,7 +27,7 @@ from synth.engines import transformers_grammar
 from synth.engines.spec import parse_spec
 from synth.engines.transformers_sampling import choose
 from tests.extras import needs
-from tests.synth.engines.tiny import build_llama, build_tokenizer, run
+from tests.synth.engines.tiny import build_llama, build_tokenizer, one_thread, run
 
 needs("torch", "transformers")
 
@@ -43,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine_of(folder: Path, **options: Any) -> Any:
     engine = parse_spec("main", {"transformers": {"model": str(folder), **options}}).open()
     engine.start()
+    one_thread()
     return engine
 
 

@@ -20,7 +20,7 @@ from gristmill.errors import RecipeError
 from synth.calls import EngineDied, Failure, Generate, Reward, Sampling, ScoreTokens, Structure
 from synth.engines.spec import parse_spec
 from tests.extras import needs
-from tests.synth.engines.tiny import build_llama, run
+from tests.synth.engines.tiny import build_llama, one_thread, run
 
 needs("torch", "transformers", "vllm")
 pytestmark = pytest.mark.slow
@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(folder: Path) -> Iterator[Any]:
     made = open_vllm(folder)
     made.start()
+    one_thread()
     yield made
     made.close()
 
@@ -53,6 +54,7 @@ def engine(folder: Path) -> Iterator[Any]:
 def plain(folder: Path) -> Iterator[Any]:
     made = parse_spec("main", {"transformers": {"model": str(folder), "dtype": "float32"}}).open()
     made.start()
+    one_thread()
     yield made
     made.close()
 

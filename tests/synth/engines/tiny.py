@@ -97,3 +97,10 @@ def run(engine: Any, calls: Sequence[ModelCall], polls: int = 10_000) -> list[An
             break
         found.update(engine.poll(1.0))
     return [found[ticket] for ticket in range(len(calls))]
+
+
+def one_thread() -> None:
+    """Threads gain a tiny model nothing, and cost it much where others are busy."""
+    import torch
+
+    torch.set_num_threads(1)

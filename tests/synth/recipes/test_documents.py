@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gristmill.store import Store
+from pipelines.steps import step_class
 from synth.parse.pairs import read_pairs
 from tests.run_step import run_step
 from tests.synth.recipes.building import build, reasons, rows
@@ -33,12 +34,9 @@ def test_wrap_writes_four_styles_and_no_copies(
 def test_rewire_keeps_the_best_of_what_a_filter_rejected(
     engine: dict[str, Any], passages: Source, tmp_path: Path
 ) -> None:
-    from curation.curate import Curate
-
     rule = {"rules": {"set": "gopher_quality", "min_words": 1000}}
-    curate = Curate.model_validate(
-        {"name": "web/clean", "from": passages(12), "ops": [rule], "rejected": True}
-    )
+    step = {"name": "web/clean", "use": "curate", "from": passages(12), "ops": [rule]}
+    curate = step_class("curate").model_validate({**step, "rejected": True})
     run_step(curate, Store(tmp_path / "store"))
     settings = {"engine": engine, "from": "web/clean.rejected", "fraction": 0.25, **LENGTH}
     made = build("rewire", tmp_path / "store", settings)

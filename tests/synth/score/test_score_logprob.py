@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,21 @@ def thoughts(engine: Engine, count: int, **sampling: Any) -> list[Item]:
     return drive(parse_op({"sample": options}), [item], row(), answers_of(engine))
 
 
-def brute_force(folder: Path, before: str, after: str, end: bool = False) -> float:
-    """log P(after | before), a token and a forward pass at a time, in 64 bits."""
+@lru_cache(maxsize=1)
+def loaded(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer and model, apart from the engine."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    return AutoTokenizer.from_pretrained(folder), model
+
+
+def brute_force(folder: Path, before: str, after: str, end: bool = False) -> float:
+    """log P(after | before), a token and a forward pass at a time, in 64 bits."""
+    import torch
+
+    tokenizer, model = loaded(folder)
     told = [tokenizer.convert_tokens_to_ids(letter) for letter in before]
     coming = [tokenizer.convert_tokens_to_ids(letter) for letter in after] + [1] * end
     start = tokenizer("a")["input_ids"][:-1]  # what the tokenizer puts before a text

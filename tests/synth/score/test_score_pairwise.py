@@ -92,6 +92,14 @@ def test_one_lost_order_is_a_lost_pair(said: str | Failure, reason: str) -> None
     assert item.fields["preferred"] is None and item.fields["preferred_failed"] == reason
 
 
+def test_an_item_without_what_the_prompt_reads_is_lost_alone() -> None:
+    of = row()
+    without = {"chosen": "one", "rejected": "one two"}
+    found = drive(pairwise(**FIELDS), samples(without, PAIR, {}), of, judged(longer))
+    assert [item.path for item in found] == [(1,)]
+    assert lost(of) == [("score.pairwise", "missing")] * 2
+
+
 def test_items_of_a_row() -> None:
     items = samples(*({"instruction": "Go on.", "response": "word " * n} for n in (2, 4, 1, 4)))
     seen: list[Generate] = []

@@ -76,6 +76,7 @@ def test_its_canonical_form_reads_back() -> None:
     ("options", "words"),
     [
         ({}, "name a field"),
+        ("correct", "pass is 'correct'; name a field"),
         ({"words": {"least": 3}}, "words is {'least': 3}; a range has numbers as min"),
         ({"words": {}}, "a range has"),
         ({"words": None}, "it takes a value"),
@@ -83,7 +84,7 @@ def test_its_canonical_form_reads_back() -> None:
         ({"words": {"min": float("nan")}}, "finite"),
     ],
 )
-def test_errors_name_the_fix(options: dict[str, Any], words: str) -> None:
+def test_errors_name_the_fix(options: Any, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         parse_op({"select": {"pass": options}})
 

@@ -19,7 +19,7 @@ BUS = 48  # free dimensions: 24 tell the token before, 24 the one before that
 PART = BUS // 2
 FAST = HEAD // 2 - PART  # pairs that rotate fast: 8 of 32
 CONSTANT = 0  # a dimension with the same value for all tokens
-SPREAD = 0.05  # of embeddings
+SPREAD = 0.1  # of embeddings
 
 
 def set_weights(model: Any) -> None:
@@ -54,8 +54,8 @@ def _look_back(attention: Any, back: int, sketch: Any) -> None:
         weights[head * HEAD : (head + 1) * HEAD] *= 0.1
     for i, (x, y) in enumerate(zip(low, high, strict=True)):
         angle = back * THETA ** (-i / (HEAD // 2))
-        attention.q_proj.weight[x, CONSTANT] = 3 * math.cos(angle)
-        attention.q_proj.weight[y, CONSTANT] = -3 * math.sin(angle)
+        attention.q_proj.weight[x, CONSTANT] = 6 * math.cos(angle)
+        attention.q_proj.weight[y, CONSTANT] = -6 * math.sin(angle)
         attention.k_proj.weight[x, CONSTANT] = 3
     value = slice(head * HEAD, head * HEAD + PART)
     attention.v_proj.weight[value] = 0
@@ -63,7 +63,7 @@ def _look_back(attention: Any, back: int, sketch: Any) -> None:
     start = WIDTH - BUS + head * PART
     attention.o_proj.weight[:, value] = 0
     for i in range(PART):
-        attention.o_proj.weight[start + i, head * HEAD + i] = 0.1
+        attention.o_proj.weight[start + i, head * HEAD + i] = 0.2
 
 
 def _follow(attention: Any, head: int, sketch: Any, random: Any) -> None:
@@ -71,18 +71,17 @@ def _follow(attention: Any, head: int, sketch: Any, random: Any) -> None:
     import torch
 
     low, high = _pairs(head, FAST, PART)
-    gain = 1.0
     for weights in (attention.q_proj.weight, attention.k_proj.weight):
         weights[head * HEAD : (head + 1) * HEAD] *= 0.1
     bus = WIDTH - BUS
-    attention.q_proj.weight[low, 1:bus] += gain * sketch  # this token, against each one's before
+    attention.q_proj.weight[low, 1:bus] += 2 * sketch  # this token, against each one's before
     for i in range(PART):
-        attention.k_proj.weight[low[i], bus + i] += gain
-        attention.q_proj.weight[high[i], bus + i] += gain  # the one before this, against
-        attention.k_proj.weight[high[i], bus + PART + i] += gain  # each one's before before
+        attention.k_proj.weight[low[i], bus + i] += 1
+        attention.q_proj.weight[high[i], bus + i] += 2  # the one before this, against
+        attention.k_proj.weight[high[i], bus + PART + i] += 1  # each one's before before
     spread = torch.linalg.qr(torch.randn(bus - 1, HEAD, generator=random))[0].T
     value = slice(head * HEAD, (head + 1) * HEAD)
     attention.v_proj.weight[value] = 0
     attention.v_proj.weight[value, 1:bus] = spread
     attention.o_proj.weight[:, value] = 0
-    attention.o_proj.weight[1:bus, value] = spread.T * 0.2
+    attention.o_proj.weight[1:bus, value] = spread.T * 1.6

@@ -22,14 +22,14 @@ from tests.synth.tiny.passages import Passages
 from tests.synth.tiny.tasks import TASKS, WEIGHTS
 from tests.synth.tiny.tokenizer import train_tokenizer
 
-STEPS, ROWS, LENGTH = 600, 5, 512
+STEPS, ROWS, LENGTH = 330, 5, 512
 SHARING = 4  # lessons of one prompt that are laid out together, at most
 RATE, EMBEDDING_RATE = 0.02, 3e-3
 THREADS = 2
 
 
 def train_writer(folder: Path, passages: Passages, seed: int = 0, steps: int = STEPS) -> None:
-    """Train and save; progress is printed every 50 steps."""
+    """Train and save; progress is printed."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -76,6 +76,7 @@ def optimise(model: Any, rows: Iterator[Line], steps: int, pad: int, rate: float
             weight_decay=0.0,
         ),
     ]
+    seen: list[float] = []
     tops = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     for step in range(steps):
         share = min(1, (step + 1) / 20) * min(1, max(0.02, (1 - step / steps) / 0.5))
@@ -90,8 +91,10 @@ def optimise(model: Any, rows: Iterator[Line], steps: int, pad: int, rate: float
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        if step % 50 == 49:
-            print(f"step {step + 1} of {steps}: loss {loss.item():.3f}", flush=True)
+        seen.append(loss.item())
+        if step % 25 == 24:
+            print(f"step {step + 1} of {steps}: loss {sum(seen) / len(seen):.3f}", flush=True)
+            seen.clear()
 
 
 def read(model: Any, batch: dict[str, Any]) -> Any:
