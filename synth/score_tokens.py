@@ -52,10 +52,9 @@ class ScoreText(SynthOp):
             if isinstance(answer, Failure):
                 row.fail(self.NAME, answer.reason, answer.detail)
                 continue
-            tokens = len(answer.token_logprobs or ())
-            new = item.child(
-                **{f"{self.into}_logprob": answer.logprob, f"{self.into}_tokens": tokens}
-            )
+            new = item.child()
+            new.fields[f"{self.into}_logprob"] = answer.logprob
+            new.fields[f"{self.into}_tokens"] = len(answer.token_logprobs or ())
             new.answer = answer
             new.made = (*item.made, self._made(answer))
             kept.append(new)

@@ -18,7 +18,7 @@ from synth.sandbox.limits import Limits
 
 INSTALL = (
     "install bubblewrap: `apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` "
-    "(Fedora), `apk add bubblewrap setpriv` (Alpine), `pacman -S bubblewrap` (Arch)"
+    "(Fedora), `apk add bubblewrap util-linux` (Alpine), `pacman -S bubblewrap` (Arch)"
 )
 NAMESPACES = (
     "this machine does not let us make namespaces; in a container give it CAP_SYS_ADMIN (docker "
@@ -56,8 +56,9 @@ def _missing() -> str | None:
         return f"it knows x86_64 and aarch64, this is {os.uname().machine}"
     if not bubblewrap.bwrap():
         return INSTALL
-    if bubblewrap.by_root() and not shutil.which("setpriv"):
-        return "setpriv of util-linux is missing: `apk add setpriv`, `apt-get install util-linux`"
+    for tool in ("prlimit", "setpriv"):
+        if not shutil.which(tool):
+            return f"{tool} is missing: `apk add util-linux`, `apt-get install util-linux`"
     found = re.match(r"(\d+)\.(\d+)", os.uname().release)
     needed = (5, 3) if bubblewrap.by_root() else (5, 14)  # pidfd; process limits per namespace
     if found and tuple(map(int, found.groups())) < needed:

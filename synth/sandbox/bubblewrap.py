@@ -15,6 +15,7 @@ else bubblewrap makes a user namespace, where Linux 5.14 counts processes anew f
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import shutil
 import sys
@@ -24,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+
+from synth.sandbox.limits import Limits
 
 FOLDER = "/tmp/work"  # where a program starts
 TMP = "/tmp"
@@ -115,15 +118,38 @@ def folder_arguments(disk: int, files: dict[str, int]) -> list[str]:
     return [*found, "--remount-ro", "/", "--chdir", FOLDER]
 
 
-def inner_command(command: tuple[str, ...], uid: int | None) -> list[str]:
-    """The command with `python3` resolved, run as `uid` where we are root."""
+def inner_command(command: tuple[str, ...], uid: int | None, limits: Limits) -> list[str]:
+    """The command with `python3` resolved, under its limits, run as `uid` where we are root.
+
+    They are set inside, so that they hold even where we are killed while a sandbox is made.
+    """
     if command[0] in ("python3", "python"):
         command = (interpreter(), *command[1:])
+    own = 0 if by_root() else 1  # bubblewrap's process counts for the same user
+    bounds = {
+        "cpu": limits.cpu,
+        "data": limits.memory,
+        "as": 4 * limits.memory + (2 << 30),  # shared maps, and pages that are only reserved
+        "fsize": limits.disk,
+        "nofile": limits.open_files,
+        "nproc": limits.processes + own,
+        "core": 0,
+        "memlock": 0,
+        "msgqueue": 0,
+    }
+    kept = ["prlimit"]
+    for name, bound in bounds.items():
+        most = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+        value = bound if most == resource.RLIM_INFINITY else min(bound, most)
+        # SIGXCPU at the soft limit of CPU; SIGKILL at the hard one, for those that ignore it
+        more = int(name == "cpu" and most == resource.RLIM_INFINITY)
+        kept.append(f"--{name}={value}:{value + more}")
+    kept.append("--")
     if uid is None:
-        return list(command)
+        return [*kept, *command]
     drop = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
     drop += ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
-    return [*drop, *command]
+    return [*kept, *drop, *command]
 
 
 class _Uids:

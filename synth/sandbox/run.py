@@ -4,7 +4,7 @@ In: the text of a program, its stdin, files beside it, limits. Out: an Outcome, 
 of the program's making. Shown by: `python -m synth.sandbox`.
 Limit: bubblewrap tells an exit code above 128 and a signal alike.
 
-The program's first process is held back until its limits are set from outside; then three things
+The sandbox is held back until we have a handle on its first process; then three things
 are waited for: its output, its end, and the next look at what it uses. Killing the first process
 of a pid namespace kills every other one in it, whatever it ignores or became.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -77,7 +76,12 @@ def run_unprobed(
         arguments = [bubblewrap.bwrap() or "bwrap", *bubblewrap.root_arguments()]
         arguments += bubblewrap.folder_arguments(limits.disk, sources)
         arguments += ["--seccomp", str(rules), "--json-status-fd", str(status_in.fd)]
-        arguments += ["--block-fd", str(hold_in.fd), "--", *bubblewrap.inner_command(command, uid)]
+        arguments += [
+            "--block-fd",
+            str(hold_in.fd),
+            "--",
+            *bubblewrap.inner_command(command, uid, limits),
+        ]
         process = subprocess.Popen(
             arguments,
             stdin=text,
@@ -131,13 +135,15 @@ class _Run:
                     pipe_end.close()
             if self.handle >= 0:
                 os.close(self.handle)
+                with suppress(ChildProcessError):  # ours only where we are a container's process 1
+                    os.waitpid(self.first, 0)
         said = os.read(self.status, 1 << 16)
         if not self.why and b'"exit-code"' not in said:
             raise SandboxError(f"bubblewrap could not start: {self._text(1)[-400:].strip()}")
         return self._outcome(code)
 
     def _release(self) -> None:
-        """Set the limits that the kernel keeps, then let the program begin."""
+        """Get hold of its first process, then let the program begin."""
         said = b""
         while b"\n" not in said:  # it writes a line in several pieces
             piece = os.read(self.status, 1 << 16)
@@ -146,23 +152,6 @@ class _Run:
             said += piece
         self.first = json.loads(said.partition(b"\n")[0])["child-pid"]
         self.handle = os.pidfd_open(self.first)
-        own = 0 if bubblewrap.by_root() else 1  # bubblewrap's process counts for the same user
-        bounds = {
-            resource.RLIMIT_DATA: self.limits.memory,
-            resource.RLIMIT_AS: 4 * self.limits.memory + (2 << 30),  # shared maps; reserved pages
-            resource.RLIMIT_FSIZE: self.limits.disk,
-            resource.RLIMIT_NOFILE: self.limits.open_files,
-            resource.RLIMIT_NPROC: self.limits.processes + own,
-            resource.RLIMIT_CORE: 0,
-            resource.RLIMIT_MEMLOCK: 0,
-            resource.RLIMIT_MSGQUEUE: 0,
-        }
-        for kind, bound in bounds.items():
-            _, most = resource.prlimit(self.first, kind)
-            value = bound if most == resource.RLIM_INFINITY else min(bound, most)
-            resource.prlimit(self.first, kind, (value, value))
-        cpu = self.limits.cpu  # SIGXCPU, and SIGKILL for those that ignore it
-        resource.prlimit(self.first, resource.RLIMIT_CPU, (cpu, cpu + 1))
         for pid in (self.first, self.process.pid):  # should memory run out, it goes before us
             with suppress(OSError):
                 write(f"/proc/{pid}/oom_score_adj", "1000")

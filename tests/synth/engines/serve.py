@@ -7,6 +7,7 @@ Limit: loads in 30 to 90 seconds, so a module of tests shares one server of a ki
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -31,7 +32,7 @@ def free_port() -> int:
 
 @contextmanager
 def serve(
-    model: Path, *options: str, name: str = "tiny", within: float = 300.0, nice: int = 19
+    model: Path, *options: str, name: str = "tiny", within: float = 600.0, nice: int = 19
 ) -> Iterator[str]:
     """The URL of a `vllm serve` that answers; its whole process group is killed at the end."""
     port = free_port()
@@ -44,7 +45,12 @@ def serve(
     env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=env, start_new_session=True
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            preexec_fn=_ends_with_us,
         )
         try:
             _wait(f"http://127.0.0.1:{port}/health", process, log, within)
@@ -66,6 +72,11 @@ def metric(url: str, name: str) -> float:
     with urllib.request.urlopen(f"{url.removesuffix('/v1')}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{"))
+
+
+def _ends_with_us() -> None:
+    """Have the kernel end the server where the tests are killed (prctl PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path, within: float) -> None:

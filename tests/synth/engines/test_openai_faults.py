@@ -288,10 +288,12 @@ def test_a_server_without_description_is_tried_out() -> None:
 def test_a_long_queue_at_the_server_shrinks_what_is_under_way() -> None:
     with FaultyServer(gauges=(0, 1000), slow=0.02) as server:
         engine = opened(server)
-        answers(engine, [ask(f"ok {n}") for n in range(150)])
+        answers(engine, [ask(f"ok {n}") for n in range(300)])
         grown = engine.capacity
+        assert grown > openai_limits.FIRST_WINDOW * 1.25  # and a quarter to refill from
         server.gauges = (200, 16)
-        answers(engine, [ask(f"ok again {n}") for n in range(150)])
-        assert grown > openai_limits.FIRST_WINDOW * 1.25
+        end = time.monotonic() + 30
+        while engine.capacity >= grown / 2 and time.monotonic() < end:
+            engine.poll(0.05)
         assert engine.capacity < grown / 2
         engine.close()
