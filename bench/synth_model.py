@@ -1,4 +1,4 @@
-"""A language model for benches: a Llama of random weights, with a tokenizer trained on the documents.
+"""A language model for benches: a Llama of random weights, its tokenizer trained on documents.
 
 In: documents and a size. Out: a model folder in `.bench/models/`, made once.
 Shown by: `python -m bench.synth_goodput`. Limit: it writes noise; only its speed means something.

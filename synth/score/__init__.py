@@ -1,1 +1,1 @@
-"""Scorers: fields of an item that say how good it is. They never filter: `select: {pass: …}` does."""
+"""Scorers: fields that say how good an item is. They never filter: `select: {pass: …}` does."""

@@ -1,4 +1,4 @@
-"""Emit: rows of every kind, with their provenance; loops, chunks, draws and explosions before it."""
+"""Emit: rows of every kind with their provenance; loops, chunks, draws, explosions before it."""
 
 from __future__ import annotations
 
