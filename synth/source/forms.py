@@ -71,7 +71,9 @@ def schema(given: From, run: StepRun | None) -> pa.Schema | None:
     if form in FILES:
         return file_schema(form, value)
     if form == "procedural":
-        return schema_of([values for values, _ in ProceduralRows(value, 0, 4).read()])
+        from synth.procedural import parse_source
+
+        return parse_source(value).schema
     if form == "empty":
         return pa.schema([("id", pa.string())])
     columns = {name: schema_of([{name: one} for one in listed]) for name, listed in value.items()}
@@ -88,9 +90,9 @@ def parts(given: From, run: StepRun, seed: int, every: int) -> list[Part]:
     if form in FILES:
         return _file_parts(form, given, run, every)
     if form == "procedural":
-        from synth.procedural import ProceduralSource
+        from synth.procedural import parse_source
 
-        return [ProceduralRows(value, 0, ProceduralSource.model_validate(value).count)]
+        return [ProceduralRows(value, seed, 0, parse_source(value).count)]
     return [EmptyRows(0, value)] if form == "empty" else value_parts(value)
 
 

@@ -205,17 +205,18 @@ class ProceduralRows:
     """Rows of a generator of tasks (synth/procedural)."""
 
     options: dict[str, Any]
+    seed: int  # the recipe's, unless the options have one
     first: int
     rows: int
 
     def cut(self, first: int, rows: int) -> ProceduralRows:
-        return ProceduralRows(self.options, self.first + first, rows)
+        return ProceduralRows(self.options, self.seed, self.first + first, rows)
 
     def read(self) -> Iterator[Found]:
-        from synth.procedural import ProceduralSource
+        from synth.procedural import parse_source
 
-        source = ProceduralSource.model_validate(self.options)
-        for values in source.rows(self.first, self.rows):
+        source = parse_source(self.options)
+        for values in source.rows(self.first, self.rows, self.seed):
             yield values, ""
 
 
@@ -282,6 +283,10 @@ def check_source(given: Any) -> None:
         raise RecipeError(f"from has no form {form!r}{nearest(str(form), forms)}")
     if form == "empty" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise RecipeError(f"from.empty is {value!r}; it takes a number of rows above 0")
+    if form == "procedural":
+        from synth.procedural import parse_source
+
+        parse_source(value)
     if form == "shots":
         try:
             Shots.model_validate(value)
