@@ -30,6 +30,9 @@ CLAIMS = (
     "packing",
     "plan",
     "law_fit",
+    "synth_overhead",
+    "synth_goodput",
+    "synth_peers",
 )
 
 

@@ -100,10 +100,10 @@ class VllmEngine(LocalEngine):
 
     def start(self) -> None:
         self.close()
+        spec, limit = self.spec, self.rendering.max_len  # a hub id is fetched here, if at all
         vllm_core.quiet()
-        spec = self.spec
         cpu = vllm_core.on_cpu()
-        arguments = _arguments(spec, self.rendering.max_len, cpu)
+        arguments = _arguments(spec, limit, cpu)
         vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))
         own = spec.own_process if spec.own_process is not None else not cpu
         try:
