@@ -40,6 +40,12 @@ def set_weights(model: Any) -> None:
             _follow(model.model.layers[1].self_attn, head, sketch, random)
 
 
+def hold(model: Any) -> None:
+    """Keep the circuit as it is: at the rate that formats need, training would undo it."""
+    for layer in model.model.layers[:2]:
+        layer.self_attn.requires_grad_(False)
+
+
 def _pairs(head: int, first: int, count: int) -> tuple[list[int], list[int]]:
     """Rows of a head's projection: both halves of rotated pairs first, first + 1, …"""
     low = [head * HEAD + i for i in range(first, first + count)]
