@@ -37,7 +37,8 @@ from synth.engines.spec import parse_spec
 from synth.items import Row
 from synth.ledger import Outcome, account, ledger_row
 from synth.ops import parse_ops
-from synth.source.rows import row_id, schema_of
+from synth.source.forms import schema_of
+from synth.source.rows import row_id
 
 
 @dataclass(frozen=True, slots=True)

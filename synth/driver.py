@@ -11,17 +11,16 @@ resumes each flow with its answers.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gristmill.errors import GristmillError
-from synth.calls import Answer, Call, Execute, Failure, Generate, Reward, ScoreTokens, Work
+from synth.calls import Answer, Call, Failure
 from synth.driving.budget import Purse
 from synth.driving.goodput import Goodput
-from synth.driving.lane import EngineLane, Lane
+from synth.driving.lanes import Lanes
 from synth.driving.log import Logs
 from synth.driving.services import Services
 from synth.flow import flow
@@ -31,8 +30,6 @@ from synth.ops import SynthOp
 AHEAD = (64, 512)  # calls that wait for a place: at least and at most
 ROWS_A_PLACE = 8  # rows in the window for each place of all services
 WINDOW = 1024  # rows in the window at least
-PAUSE = 0.005  # seconds, where services have no room and nothing under way
-IDLE = 0.05  # seconds to wait for one service; of several, for each in turn
 
 
 @dataclass(slots=True)
@@ -103,23 +100,21 @@ class Driver:
     ) -> None:
         self._tick = tick
         self._rows, self._ops = rows, ops
-        self._services, self._logs = services, logs
+        self._logs = logs
         self._purse, self._goodput = purse, goodput
         self._window = window
-        self._lanes: list[Lane] = []
-        self._named: dict[str, Lane] = {}  # two engines of equal settings are one
+        self._lanes = Lanes(services, logs, self._deliver, goodput, purse)
         self._resumable: deque[_Started] = deque()
         self._under_way: dict[int, _Started] = {}
         self._done: dict[int, Finished] = {}
         self._begun = 0  # rows
         self._next = 0  # the row to be handed out next
         self._exhausted = False
-        self._turns = 0
 
     def run(self) -> Iterator[Finished]:
         """Hand out rows in the order of the source."""
         while True:
-            if self._purse.out_of_time() or any(lane.stopped for lane in self._lanes):
+            if self._purse.out_of_time() or self._lanes.stopped:
                 yield from self._stop()
                 return
             self._start_rows()
@@ -127,7 +122,7 @@ class Driver:
             while self._next in self._done:
                 yield self._done.pop(self._next)
                 self._next += 1
-            self._refill()
+            self._lanes.refill(self._exhausted)
             if self._exhausted and not self._under_way and not self._done:
                 return
             self._turn()
@@ -137,8 +132,7 @@ class Driver:
         try:
             self._logs.flush()
         finally:
-            for lane in self._lanes:
-                lane.abort()
+            self._lanes.abort()
             for started in self._under_way.values():
                 started.flow.close()
 
@@ -146,10 +140,10 @@ class Driver:
         """Begin rows until enough calls wait, or the window is full."""
         if self._exhausted:
             return
-        capacity = sum(lane.capacity for lane in self._lanes)
+        capacity = self._lanes.capacity
         ahead = min(max(capacity, AHEAD[0]), AHEAD[1])
         window = self._window or max(WINDOW, ROWS_A_PLACE * capacity)
-        waiting = sum(lane.waiting for lane in self._lanes)
+        waiting = self._lanes.waiting
         with self._goodput.timed("flow"):
             while waiting < ahead and self._begun - self._next < window:
                 row = next(self._rows, None)
@@ -185,7 +179,7 @@ class Driver:
         started.answers = [None] * len(calls)
         started.missing = len(calls)
         for place, call in enumerate(calls):
-            self._lane(call).ask((started, place), call)
+            self._lanes.of(call).ask((started, place), call)
         return len(calls)
 
     def _end(self, started: _Started, items: list[Item], pending: bool = False) -> None:
@@ -198,31 +192,6 @@ class Driver:
             started.prompt_tokens,
             started.completion_tokens,
         )
-
-    def _lane(self, call: Call) -> Lane:
-        if isinstance(call, Generate | ScoreTokens | Reward):
-            name = call.engine
-        else:
-            name = "sandbox" if isinstance(call, Execute) else "work"
-        lane = self._named.get(name)
-        if lane is None:
-            lane = self._named[name] = self._open(name, isinstance(call, Execute | Work))
-        return lane
-
-    def _open(self, name: str, other: bool) -> Lane:
-        lane: Lane
-        if other:
-            service = self._services.other(name)
-            lane = Lane(name, service, self._deliver, self._goodput, self._purse)
-        else:
-            opened = self._services.engine(name)
-            for known in self._lanes:
-                if isinstance(known, EngineLane) and known.opened is opened:
-                    return known
-            log = self._logs.of(opened.engine.model)
-            lane = EngineLane(name, opened, self._deliver, self._goodput, self._purse, log)
-        self._lanes.append(lane)
-        return lane
 
     def _deliver(self, waiter: tuple[_Started, int], answer: Answer | Failure) -> None:
         started, place = waiter
@@ -250,9 +219,7 @@ class Driver:
     def _prepare(self) -> None:
         """Make ready what flows ask, until none can go on without a service."""
         while True:
-            for lane in list(self._lanes):
-                if lane.fresh:
-                    lane.prepare()
+            self._lanes.prepare()
             if not self._resumable:
                 return
             with self._goodput.timed("flow"):
@@ -260,36 +227,20 @@ class Driver:
                     started = self._resumable.popleft()
                     self._resume(started, started.answers)
 
-    def _refill(self) -> None:
-        for lane in self._lanes:
-            lane.refill(self._exhausted)
-
     def _turn(self) -> None:
         """Let services work, and keep what they say."""
-        self._poll()
+        if not self._resumable:
+            self._lanes.poll()
         self._logs.tick()
         self._tick()
 
-    def _poll(self) -> None:
-        busy = [lane for lane in self._lanes if lane.flights]
-        if self._resumable:
-            return
-        if not busy:
-            time.sleep(PAUSE if any(lane.backlog for lane in self._lanes) else 0)
-        elif len(busy) == 1:
-            busy[0].poll(IDLE)
-        elif not sum(lane.poll(0.0) for lane in busy):
-            self._turns += 1
-            busy[self._turns % len(busy)].poll(IDLE / len(busy))
-
     def _stop(self) -> Iterator[Finished]:
         """The budget is spent: what is under way ends, all other rows stay pending."""
-        for lane in self._lanes:
-            lane.stop(abort=self._purse.out_of_time())
+        self._lanes.stop(abort=self._purse.out_of_time())
         while True:
             self._prepare()
-            self._refill()
-            if not any(lane.flights for lane in self._lanes):
+            self._lanes.refill(self._exhausted)
+            if not self._lanes.under_way:
                 break
             self._turn()
         for started in list(self._under_way.values()):

@@ -27,7 +27,7 @@ from synth.ops import SynthOp, dump_ops, every, parse_ops
 from synth.select.top import Top
 from synth.selecting import SCORES, find_cut, select
 from synth.source import forms
-from synth.source.rows import check_source, spans
+from synth.source.rows import spans
 from synth.task import set_up, synthesize
 
 PHASE, SELECT = "generate", "select"
@@ -52,7 +52,7 @@ class Synthesize(Step):
     @field_validator("from_")
     @classmethod
     def _known_source(cls, given: Any) -> Any:
-        check_source(given)
+        forms.check_source(given)
         return given
 
     @field_validator("engines", mode="before")
@@ -171,8 +171,8 @@ def _tell(run: StepRun, selected: bool) -> None:
     for record in run.records(PHASE):
         total.add(Goodput.of(record.value["goodput"]))
         states.update(record.value["states"])
-        for note in record.value["notes"]:
-            run.note(note)
+    for note in dict.fromkeys(n for record in run.records(PHASE) for n in record.value["notes"]):
+        run.note(note)
     if selected:
         states, after = Counter[str](), [record.value for record in run.records(SELECT)]
         for value in after:

@@ -59,7 +59,8 @@ def set_up(step: Synthesize, store: str, schema: pa.Schema) -> State:
     """Engines are opened when a request needs them, and stay open for steps that use the same."""
     prices = {name: getattr(spec, "price", None) or {} for name, spec in step.engines.items()}
     logs = Logs(Path(store) / ".requests")
-    return State(step, Services(step.engines), logs, Purse(step.budget, prices), schema)
+    services = Services(step.engines, digests=Path(store) / ".cache" / "digests.jsonl")
+    return State(step, services, logs, Purse(step.budget, prices), schema)
 
 
 def synthesize(ctx: TaskContext, span: Span) -> dict[str, Any]:

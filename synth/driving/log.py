@@ -15,7 +15,6 @@ import json
 import re
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -23,20 +22,14 @@ from pathlib import Path
 from threading import RLock
 from typing import Protocol
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from synth.calls import Answer, Model
-from synth.driving.answers import Entry, fits, from_table, to_table
-from synth.driving.index import Index, prefixes, split
-from synth.driving.shards import damage, listed, merge_small, open_shard, write_shard
+from synth.driving.answers import Entry, fits, to_table
+from synth.driving.reader import Reader
+from synth.driving.shards import merge_small, write_shard
 
 FLUSH_SECONDS = 2.0
 FLUSH_BYTES = 8 << 20
 MODEL = "model.json"
-_OPEN_FILES = 64
-_GROUPS = 192  # row groups kept decoded
 
 
 class RequestLog(Protocol):
@@ -83,7 +76,10 @@ class StoreLog:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.notes: list[str] = merge_small(folder)
+        merged = merge_small(folder)
+        self._shards = Reader(folder)
+        self.notes: list[str] = self._shards.notes
+        self.notes += merged
         self._clock = clock
         self._lock = RLock()  # what ends a process flushes from another thread
         self._writer = ThreadPoolExecutor(1, "request-log")
@@ -92,13 +88,12 @@ class StoreLog:
         self._buffered = 0
         self._since = 0.0
         self._recent: dict[bytes, list[Entry]] = {}  # not in a shard yet
-        self._load()
 
     def __len__(self) -> int:
-        return len(self._index) + sum(map(len, self._recent.values()))
+        return len(self._shards) + sum(map(len, self._recent.values()))
 
     def find(self, keys: Sequence[bytes], limits: Sequence[int]) -> list[Answer | None]:
-        found = self._stored(keys, limits)
+        found = self._shards.find(keys, limits)
         if self._recent:
             for number, key in enumerate(keys):
                 if found[number] is None and key in self._recent:
@@ -146,85 +141,10 @@ class StoreLog:
                 self._buffer = entries + self._buffer  # a disk that is full now may not be later
                 raise
             self._writing.pop(0)
-            self._index.add(prefixes(b"".join(e.key for e in entries)), len(self._paths))
-            self._paths.append(path)
+            self._shards.add(path, b"".join(entry.key for entry in entries))
             for entry in entries:
                 if self._recent.get(entry.key, [None])[0] is entry:
                     del self._recent[entry.key]
-
-    def _load(self) -> None:
-        self._paths: list[Path] = []
-        self._index = Index()
-        self._files: OrderedDict[int, tuple[pq.ParquetFile, list[int]]] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
-        for path in listed(self.folder):
-            try:
-                with open_shard(path) as file:
-                    keys = file.read(["key"])["key"]
-            except FileNotFoundError:
-                continue  # merged by another run since it was listed
-            except (OSError, pa.ArrowException) as error:
-                self.notes.append(damage(path, error))
-                continue
-            raw = b"".join(
-                memoryview(c.buffers()[1])[c.offset * 16 : (c.offset + len(c)) * 16]
-                for c in keys.chunks
-                if len(c)
-            )
-            self._index.add(prefixes(raw), len(self._paths))
-            self._paths.append(path)
-
-    def _stored(self, keys: Sequence[bytes], limits: Sequence[int]) -> list[Answer | None]:
-        found: list[Answer | None] = [None] * len(keys)
-        if not len(self._index) or not keys:
-            return found
-        asked, places = self._index.find(prefixes(b"".join(keys)))
-        if not len(asked):
-            return found
-        shards, rows = split(places)
-        for shard in np.unique(shards).tolist():
-            here = np.flatnonzero(shards == shard)
-            try:
-                entries = self._read(shard, rows[here])
-            except FileNotFoundError:
-                self._load()  # another run merged shards: look where they are now
-                return self._stored(keys, limits)
-            except (OSError, pa.ArrowException) as error:
-                note = damage(self._paths[shard], error)
-                if note not in self.notes:
-                    self.notes.append(note)
-                continue
-            for number, entry in zip(asked[here].tolist(), entries, strict=True):
-                match = entry.key == keys[number] and found[number] is None
-                if match and fits(entry, limits[number]):
-                    found[number] = entry.answer
-        return found
-
-    def _read(self, shard: int, rows: np.ndarray) -> list[Entry]:
-        """Entries of rows of a shard, which are in order."""
-        file, bounds = self._open(shard)
-        entries: list[Entry] = []
-        groups = np.searchsorted(bounds, rows, "right") - 1
-        for group in np.unique(groups).tolist():
-            table = self._groups.get((shard, group))
-            if table is None:
-                table = file.read_row_group(group)
-                self._groups[shard, group] = table
-                while len(self._groups) > _GROUPS:
-                    self._groups.popitem(last=False)
-            self._groups.move_to_end((shard, group))
-            entries += from_table(table.take(pa.array(rows[groups == group] - bounds[group])))
-        return entries
-
-    def _open(self, shard: int) -> tuple[pq.ParquetFile, list[int]]:
-        if shard not in self._files:
-            file = open_shard(self._paths[shard])
-            sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
-            self._files[shard] = (file, np.cumsum([0, *sizes]).tolist())
-            while len(self._files) > _OPEN_FILES:
-                self._files.popitem(last=False)[1][0].close()
-        self._files.move_to_end(shard)
-        return self._files[shard]
 
 
 def _write(folder: Path, entries: list[Entry]) -> Path:
@@ -285,5 +205,5 @@ class Logs:
         """What the user should know, once."""
         found = [note for log in self._open.values() for note in log.notes]
         for log in self._open.values():
-            log.notes = []
+            log.notes.clear()
         return found

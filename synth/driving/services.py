@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gristmill.errors import RecipeError, nearest
@@ -38,9 +39,18 @@ class Services:
     """What one step's calls may ask."""
 
     def __init__(
-        self, engines: Mapping[str, EngineSpec], shared: bool = True, processes: int | None = None
+        self,
+        engines: Mapping[str, EngineSpec],
+        shared: bool = True,
+        processes: int | None = None,
+        digests: Path | None = None,
     ) -> None:
-        """shared: engines of equal settings that another step left open are used again."""
+        """Open nothing yet.
+
+        shared: engines of equal settings that another step left open are used again.
+        digests: where digests of weights are remembered, so that they are read once.
+        """
+        self._digests = digests
         self.specs = dict(engines)
         self._held: dict[str, Opened] = _OPEN if shared else {}
         self._others: dict[str, Service] = {}
@@ -58,7 +68,10 @@ class Services:
         settings = _settings(spec)
         with _LOCK:
             if settings not in self._held:
-                self._held[settings] = Opened(spec.open())
+                engine = spec.open()
+                if hasattr(engine, "digests"):  # of weights on this machine
+                    engine.digests = self._digests
+                self._held[settings] = Opened(engine)
             return self._held[settings]
 
     def other(self, name: str) -> Service:

@@ -47,16 +47,16 @@ class FakeSpec(EngineSpec):
 
     model: str = "fake"
     revision: str = "1"
-    words: int = Field(20, ge=1)  # mean length of a completion
+    words: int = Field(default=20, ge=1)  # mean length of a completion
     echo: bool = False  # the last message instead of words
     script: dict[str, str] = Field(
         {}
     )  # a part of the prompt -> the completion; the first that is in it
-    fail: dict[str, float] = Field({})  # reason -> share of requests that fail with it
+    fail: dict[str, float] = Field(default={})  # reason -> share of requests that fail with it
     context: int | None = None  # prompts of more words are too long
-    price: dict[str, float] = Field({})  # a million tokens: {input: 0.5, output: 1.5}
-    capacity: int = Field(64, ge=1)
-    seconds_per_word: float = Field(0.0, ge=0)
+    price: dict[str, float] = Field(default={})  # a million tokens: {input: 0.5, output: 1.5}
+    capacity: int = Field(default=64, ge=1)
+    seconds_per_word: float = Field(default=0.0, ge=0)
     record: str | None = None  # a file that takes a line for each request made: its key
     dies_at: tuple[int, ...] = ()  # the engine dies when it is given its n-th request
     dies_on: str | None = None  # … or one whose prompt has this text

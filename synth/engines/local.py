@@ -65,8 +65,8 @@ class LocalSpec(EngineSpec):
             )
 
     def settings(self) -> dict[str, Any]:
-        """What changes the answers of the same weights, where it is not the default."""
-        return {} if self.dtype == "auto" else {"dtype": self.dtype}
+        """What changes the answers of the same weights: `auto` is another type in each engine."""
+        return {"engine": self.NAME, "dtype": self.dtype}
 
     def adapter(self) -> Path | None:
         """The folder of a LoRA adapter."""

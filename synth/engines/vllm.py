@@ -103,7 +103,7 @@ class VllmEngine(LocalEngine):
         spec, limit = self.spec, self.rendering.max_len  # a hub id is fetched here, if at all
         vllm_core.quiet()
         cpu = vllm_core.on_cpu()
-        arguments = _arguments(spec, limit, cpu)
+        arguments = arguments_of(spec, limit, cpu)
         vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))
         own = spec.own_process if spec.own_process is not None else not cpu
         try:
@@ -191,7 +191,7 @@ class VllmEngine(LocalEngine):
         return EngineDied(f"vllm died: {why}")
 
 
-def _arguments(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
+def arguments_of(spec: VllmSpec, max_len: int, cpu: bool) -> dict[str, Any]:
     """EngineArgs of a spec; what the user left open is vLLM's to decide."""
     folder = str(spec.folder())
     arguments: dict[str, Any] = {

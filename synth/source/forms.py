@@ -7,24 +7,29 @@ Limit: of JSONL the columns are those of its first thousand lines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
 
+from gristmill.errors import RecipeError, explain, nearest
+from gristmill.fs import expand, open_file
 from gristmill.step import StepRun
 from synth.source.rows import (
     EmptyRows,
+    JsonRows,
     Part,
     ProceduralRows,
     dataset_parts,
     file_parts,
-    file_schema,
-    schema_of,
     value_parts,
 )
 from synth.source.shots import ShotRows, Shots
 
 FILES = ("jsonl", "parquet")
+SAMPLE = 1000  # lines of JSON that tell its columns
 From = dict[str, Any] | str | tuple[str, ...]
 
 
@@ -106,3 +111,59 @@ def _pool(shots: Shots, given: From, run: StepRun, every: int) -> tuple[Part, ..
 def _file_parts(form: str, given: From, run: StepRun, every: int) -> list[Part]:
     found = {file.path: file for pattern in patterns(given) for file in run.files[pattern]}
     return file_parts(form, list(found.values()), every)
+
+
+def file_schema(kind: str, patterns: str | Sequence[str]) -> pa.Schema:
+    """Columns of the first file: declared, or told by its first lines."""
+    path = expand(patterns)[0].path
+    if kind == "parquet":
+        with open_file(path) as raw:
+            return pq.read_schema(raw)
+    lines = JsonRows(path, 0, SAMPLE).read()
+    return schema_of([values for values, problem in lines if not problem])
+
+
+def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """Columns of Python rows; those of mixed types count as text."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    fields = []
+    for name in names:
+        try:
+            kind = pa.array([row.get(name) for row in rows]).type
+        except (pa.ArrowException, TypeError):
+            kind = pa.string()
+        fields.append((name, pa.string() if pa.types.is_null(kind) else kind))
+    return pa.schema(fields)
+
+
+def check_source(given: Any) -> None:
+    """RecipeError where `from` is neither a dataset nor one of the forms."""
+    if isinstance(given, str) or (given and isinstance(given, tuple)):
+        return
+    forms = ("jsonl", "parquet", "values", "empty", "procedural", "shots")
+    if not isinstance(given, dict) or len(given) != 1:
+        raise RecipeError(f"from is {given!r:.80}; write a dataset's name or `{{FORM: …}}`")
+    ((form, value),) = given.items()
+    if form not in forms:
+        raise RecipeError(f"from has no form {form!r}{nearest(str(form), forms)}")
+    if form == "empty" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise RecipeError(f"from.empty is {value!r}; it takes a number of rows above 0")
+    if form == "procedural":
+        from synth.procedural import parse_source
+
+        parse_source(value)
+    if form == "shots":
+        try:
+            Shots.model_validate(value)
+        except ValidationError as error:
+            raise RecipeError(f"from.shots: {explain(error, Shots)}") from None
+    if form == "values":
+        if not isinstance(value, dict) or not value:
+            raise RecipeError(f"from.values is {value!r:.80}; write `{{topic: [rivers, trains]}}`")
+        for name, listed in value.items():
+            if not isinstance(listed, list | tuple) or not listed:
+                raise RecipeError(f"from.values.{name} is {listed!r:.60}; it takes a list")
+    if form in ("jsonl", "parquet") and not (
+        isinstance(value, str) or (isinstance(value, list | tuple) and value)
+    ):
+        raise RecipeError(f"from.{form} is {value!r:.80}; it takes a path, a glob or a list")

@@ -21,16 +21,14 @@ from typing import IO, Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
-from gristmill.errors import GristmillError, RecipeError, explain, nearest
-from gristmill.fs import InputFile, expand, open_file
+from gristmill.errors import GristmillError
+from gristmill.fs import InputFile, open_file
 from gristmill.store import Dataset
 from synth.items import Row, well_formed
-from synth.source.shots import ShotRows, Shots
+from synth.source.shots import ShotRows
 
 BATCH = 256  # rows made Python values together
-SAMPLE = 1000  # lines of JSON that tell its columns
 _PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _LINE = 10
 Found = tuple[dict[str, Any], str]  # a row, and what is wrong with it
@@ -246,62 +244,6 @@ def value_parts(values: Mapping[str, Sequence[Any]]) -> list[Part]:
     """All combinations."""
     fixed = {name: tuple(listed) for name, listed in values.items()}
     return [ValueRows(fixed, 0, prod(map(len, fixed.values())))]
-
-
-def file_schema(kind: str, patterns: str | Sequence[str]) -> pa.Schema:
-    """Columns of the first file: declared, or told by its first lines."""
-    path = expand(patterns)[0].path
-    if kind == "parquet":
-        with open_file(path) as raw:
-            return pq.read_schema(raw)
-    lines = JsonRows(path, 0, SAMPLE).read()
-    return schema_of([values for values, problem in lines if not problem])
-
-
-def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
-    """Columns of Python rows; those of mixed types count as text."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    fields = []
-    for name in names:
-        try:
-            kind = pa.array([row.get(name) for row in rows]).type
-        except (pa.ArrowException, TypeError):
-            kind = pa.string()
-        fields.append((name, pa.string() if pa.types.is_null(kind) else kind))
-    return pa.schema(fields)
-
-
-def check_source(given: Any) -> None:
-    """RecipeError where `from` is neither a dataset nor one of the forms."""
-    if isinstance(given, str) or (given and isinstance(given, tuple)):
-        return
-    forms = ("jsonl", "parquet", "values", "empty", "procedural", "shots")
-    if not isinstance(given, dict) or len(given) != 1:
-        raise RecipeError(f"from is {given!r:.80}; write a dataset's name or `{{FORM: …}}`")
-    ((form, value),) = given.items()
-    if form not in forms:
-        raise RecipeError(f"from has no form {form!r}{nearest(str(form), forms)}")
-    if form == "empty" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise RecipeError(f"from.empty is {value!r}; it takes a number of rows above 0")
-    if form == "procedural":
-        from synth.procedural import parse_source
-
-        parse_source(value)
-    if form == "shots":
-        try:
-            Shots.model_validate(value)
-        except ValidationError as error:
-            raise RecipeError(f"from.shots: {explain(error, Shots)}") from None
-    if form == "values":
-        if not isinstance(value, dict) or not value:
-            raise RecipeError(f"from.values is {value!r:.80}; write `{{topic: [rivers, trains]}}`")
-        for name, listed in value.items():
-            if not isinstance(listed, list | tuple) or not listed:
-                raise RecipeError(f"from.values.{name} is {listed!r:.60}; it takes a list")
-    if form in ("jsonl", "parquet") and not (
-        isinstance(value, str) or (isinstance(value, list | tuple) and value)
-    ):
-        raise RecipeError(f"from.{form} is {value!r:.80}; it takes a path, a glob or a list")
 
 
 def _lines(path: str, offset: int) -> IO[bytes]:

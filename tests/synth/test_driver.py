@@ -11,8 +11,8 @@ import pytest
 from gristmill.errors import GristmillError, RecipeError
 from synth.calls import Answer, Failure, Generate, ModelCall, Ready, Sampling
 from synth.driver import drive
+from synth.driving.engine_lane import by_group
 from synth.driving.goodput import Goodput
-from synth.driving.lane import by_group
 from synth.driving.log import Logs
 from synth.driving.services import Services
 from synth.engines.fake import FakeEngine, FakeSpec, requests_made

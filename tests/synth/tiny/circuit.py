@@ -1,7 +1,8 @@
 """A copy circuit as the starting point of training: what an induction head would have to learn.
 
 In: a fresh Llama with the sizes below. Out: the same model, with weights set. Shown by:
-`python -m tests.synth.tiny.cache`. Limit: it only opens the way; copying is good after training.
+`python -m tests.synth.tiny.cache`. Limit: it goes by the last two tokens, so a text
+that says the same twice can lead it astray.
 
 Layer 0, head 0 and 1: what was the token before, and the one before that, written into dimensions
 that embeddings leave free. Layer 1, head 0 and 1: find where the last two tokens occurred before

@@ -4,8 +4,9 @@ In: real passages, the task table. Out: config.json, model.safetensors, tokenize
 Shown by: `python -m tests.synth.tiny.cache`. Limit: the same weights only on the same kind of CPU
 and the same number of threads.
 
-Hidden matrices are trained with Muon (Jordan et al. 2024; torch.optim.Muon), which needs about
-half the steps of Adam here; the rest with AdamW. About a million tokens, of which answers are 40%.
+Hidden matrices are trained with Muon (Jordan et al. 2024; torch.optim.Muon), embeddings slowly with
+AdamW, the copy circuit not at all. With the circuit trained too and embeddings at 3e-3, copying was
+lost: 0.6 of the next tokens right after 330 steps, against 0.84 after 110 steps of this.
 """
 
 from __future__ import annotations
