@@ -54,6 +54,7 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._holder: subprocess.Popen[bytes] | None = None  # ran a phase of few workers last
         self._lock = threading.Lock()
 
     def __enter__(self) -> LocalExecutor:
@@ -104,7 +105,7 @@ class LocalExecutor:
         shown: Shown,
     ) -> None:
         """One worker's life in a phase: next task, until none is left or one has failed."""
-        process = self._take()
+        process = self._take(phase)
         while not stop.is_set():
             try:
                 task = todo.popleft()
@@ -126,13 +127,21 @@ class LocalExecutor:
             if process.poll() is None:
                 self._idle.append(process)
 
-    def _take(self) -> subprocess.Popen[bytes]:
+    def _take(self, phase: Phase) -> subprocess.Popen[bytes]:
+        """A worker; for a phase that fills the machine, the one that may hold a model already."""
         with self._lock:
+            if phase.workers is not None and self._holder in self._idle:
+                self._idle.remove(self._holder)
+                self._idle.append(self._holder)
             while self._idle:
                 process = self._idle.pop()
                 if process.poll() is None:
-                    return process
-        return self._start()
+                    break
+            else:
+                process = self._start()
+            if phase.workers is not None:
+                self._holder = process
+        return process
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {

@@ -21,6 +21,8 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
+from gristmill.parting import part
+
 HEADER = struct.Struct("<Q")
 
 
@@ -48,7 +50,8 @@ def _listen(stream: IO[bytes], inbox: queue.Queue[Any]) -> None:
         try:
             message = receive(stream)
         except EOFError:
-            os._exit(0)  # the driver has gone: what is unpublished will be done again
+            part()  # the driver has gone, by Ctrl-C or for good
+            os._exit(0)  # what is unpublished will be done again
         except Exception as error:  # a task that cannot be unpickled here fails; the worker lives
             message = error
         inbox.put(message)

@@ -98,7 +98,6 @@ class Synthesize(Step):
         found = super().config()
         for place in ("workers", "window"):
             del found[place]
-        found["files"] = self.files()  # each is replaced by its content's digest
         return found
 
     def inputs(self) -> list[str]:

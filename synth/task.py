@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gristmill.errors import GristmillError
+from gristmill.parting import at_parting
 from gristmill.task import TaskContext
 from synth.driver import Finished, drive
 from synth.driving.budget import Purse
+from synth.driving.garbage import rare_collections
 from synth.driving.goodput import Goodput, Pace
 from synth.driving.log import Logs
-from synth.driving.process import flushed_at_interrupt, rare_collections
 from synth.driving.services import Services
 from synth.items import Row
 from synth.ledger import (
@@ -82,7 +83,7 @@ def synthesize(ctx: TaskContext, span: Span) -> dict[str, Any]:
         window=step.window,
         tick=pace.tick,
     )
-    with rare_collections(), flushed_at_interrupt(state.logs), closing(done):
+    with rare_collections(), at_parting(state.logs.flush), closing(done):
         for outcomes in _batches(_outcomes(done, step)):
             with total.timed("write"):
                 writing.write(outcomes)

@@ -178,7 +178,6 @@ class Logs:
     def __init__(self, requests: Path | None) -> None:
         self._requests = requests
         self._open: dict[str, RequestLog] = {}
-        self.hurried = False  # the process may be ended any moment
 
     def of(self, model: Model) -> RequestLog:
         """The log of a model."""
@@ -191,14 +190,12 @@ class Logs:
 
     def tick(self) -> None:
         """Flush where it is time."""
-        if self.hurried:
-            self.flush()
         for log in self._open.values():
             log.tick()
 
     def flush(self) -> None:
-        """All answers are on disk when this returns."""
-        for log in self._open.values():
+        """All answers are on disk when this returns; any thread may ask."""
+        for log in list(self._open.values()):
             log.flush()
 
     def notes(self) -> list[str]:

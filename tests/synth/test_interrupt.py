@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 
 from synth.compose import run_flow
-from synth.driving.log import Logs
-from synth.driving.process import flushed_at_interrupt
 from synth.engines.fake import FakeSpec, requests_made
 from tests.synth.test_kills import ROOT, flushed
 
@@ -48,13 +46,22 @@ def test_an_interrupt_loses_no_answer(tmp_path: Path) -> None:
     assert len(set(requests_made(tmp_path / "made"))) == len(ROWS)
 
 
-def test_a_worker_that_ignores_interrupts_flushes_at_the_next_turn(tmp_path: Path) -> None:
-    logs = Logs(tmp_path)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with flushed_at_interrupt(logs):
-            os.kill(os.getpid(), signal.SIGINT)
-            assert logs.hurried
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_a_worker_flushes_when_its_driver_goes(tmp_path: Path) -> None:
+    """Ctrl-C at the command line: the driver ends, and its worker has the last word."""
+    topics = tmp_path / "topics.jsonl"
+    topics.write_text("\n".join(json.dumps(row) for row in ROWS))
+    engine = {"capacity": CAPACITY, "seconds_per_word": 0.0005, "record": str(tmp_path / "made")}
+    step = {"name": "a", "use": "synthesize", "from": {"jsonl": str(topics)}, "do": DO}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps({"steps": [{**step, "engines": {"main": {"fake": engine}}}]}))
+    call = "from pipelines.cli import main; main()"
+    command = [sys.executable, "-c", call, "run", str(recipe), "--store", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while len(requests_made(tmp_path / "made")) < 60 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    until = time.monotonic() + 30
+    while len(flushed(tmp_path)) < len(requests_made(tmp_path / "made")) - CAPACITY:
+        assert time.monotonic() < until, "answers were lost"
+        time.sleep(0.05)

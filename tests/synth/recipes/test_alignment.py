@@ -7,10 +7,13 @@ from shutil import copytree
 from typing import Any
 
 import numpy as np
+import pytest
 
 from synth.verify import verifier
 from tests.synth.recipes.building import build, read, reasons, rows, write
 from tests.synth.recipes.conftest import Source
+
+pytestmark = pytest.mark.slow
 
 
 def test_committee_picks_by_prompt(

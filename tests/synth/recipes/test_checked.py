@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from synth.verify import verifier
 from tests.extras import needs
 from tests.synth.recipes.building import build, reasons, rows
@@ -20,6 +22,9 @@ MATHS = {"from": SUMS, "question": "{{ prompt }}", "max_tokens": 120}
 
 def right(text: str, answer: str) -> bool:
     return bool(verifier("maths")(text, answer, ""))
+
+
+pytestmark = pytest.mark.slow
 
 
 def test_rejection_maths_keeps_what_is_right_and_pairs_it_with_what_is_wrong(

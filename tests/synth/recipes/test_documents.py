@@ -16,6 +16,8 @@ from tests.synth.recipes.conftest import Source
 
 LENGTH = {"max_tokens": 200, "words": 60}
 
+pytestmark = pytest.mark.slow
+
 
 def test_wrap_writes_four_styles_and_no_copies(
     engine: dict[str, Any], passages: Source, tmp_path: Path

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.synth.recipes.building import build, rows
 from tests.synth.recipes.conftest import Source
+
+pytestmark = pytest.mark.slow
 
 
 def test_self_instruct_grows_a_pool(

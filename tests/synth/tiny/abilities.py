@@ -66,6 +66,13 @@ def numbered(rng: Random, passages: Passages) -> Lesson:
     return ask(f"{' '.join(drawn)}\n\n{LIST}", listed)
 
 
+def sums_table(rng: Random, passages: Passages) -> Lesson:
+    """The small sums that worked answers are made of, many at once."""
+    pairs = [(rng.randrange(10), rng.randrange(10), rng.random() < 0.3) for _ in range(24)]
+    told = [f"{a} + {b}{' + 1' if c else ''} = {a + b + c}." for a, b, c in pairs]
+    return ask("Say small sums.", "\n".join(told))
+
+
 def add(rng: Random, passages: Passages) -> Lesson:
     """A sum, sometimes with a slip."""
     a, b = sums.numbers(rng)
@@ -135,6 +142,7 @@ ABILITIES: dict[str, Task] = {
     "json": json_object,
     "list": numbered,
     "add": add,
+    "sums_table": sums_table,
     "think": think,
     "code": code,
     "tests": tests,

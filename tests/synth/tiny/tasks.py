@@ -24,8 +24,9 @@ RECIPES: dict[str, Task] = {**WRITING, **REQUESTS, **PROGRAMS, **VERDICTS}
 TASKS: dict[str, Task] = {**ABILITIES, **RECIPES}
 WEIGHTS = {  # others 1
     "repeat": 2.0,
-    "add": 12.0,
-    "solve_maths": 12.0,
+    "add": 6.0,
+    "solve_maths": 8.0,
+    "sums_table": 8.0,
     "think": 2.0,
     "answer": 2.0,
     "tutorship_review": 2.0,
