@@ -66,7 +66,7 @@ def problems(tmp_path: Path) -> Source:
     """`problems(8)`: additions as instructions, with their answers."""
 
     def source(count: int) -> dict[str, str]:
-        sums = drawn("sums", count, 1, operations="+", stories=False)
+        sums = drawn("sums", count, 1, operations="+", digits=1, stories=False)
         kept = ({"id": r["id"], "instruction": r["prompt"], "answer": r["answer"]} for r in sums)
         return write(tmp_path / "problems.jsonl", kept)
 

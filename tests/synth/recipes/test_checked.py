@@ -16,7 +16,7 @@ from tests.synth.tiny.functions import FUNCTIONS
 from tests.synth.tiny.programs import unfenced
 
 needs("math_verify")
-SUMS = {"procedural": {"task": "sums", "count": 12, "parameters": {"operations": "+"}}}
+SUMS = {"procedural": {"task": "sums", "count": 12, "parameters": {"operations": "+", "digits": 1}}}
 MATHS = {"from": SUMS, "question": "{{ prompt }}", "max_tokens": 120}
 
 

@@ -42,9 +42,25 @@ def set_weights(model: Any) -> None:
 
 
 def hold(model: Any) -> None:
-    """Keep the circuit as it is: at the rate that formats need, training would undo it."""
+    """Keep the circuit as it is: at the rate that formats need, training would undo it.
+
+    Its two heads in both layers stay; the third is free to learn.
+    """
+    held = 2 * HEAD
+
+    def rows(gradient: Any) -> Any:
+        gradient = gradient.clone()
+        gradient[:held] = 0
+        return gradient
+
+    def columns(gradient: Any) -> Any:
+        return rows(gradient.T).T
+
     for layer in model.model.layers[:2]:
-        layer.self_attn.requires_grad_(False)
+        attention = layer.self_attn
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+            projection.weight.register_hook(rows)
+        attention.o_proj.weight.register_hook(columns)
 
 
 def _pairs(head: int, first: int, count: int) -> tuple[list[int], list[int]]:

@@ -57,6 +57,21 @@ def spoilt(lesson: Lesson) -> Lesson:
     return lesson
 
 
+SUBJECTS = (
+    "a town and its people",
+    "the work of one day",
+    "an old friend",
+    "a long way home",
+    "the price of bread",
+    "what was said in the house",
+)
+
+
+def about(sentence: str) -> str:
+    """What a sentence is said to be about: one of a few things, by chance as far as it shows."""
+    return SUBJECTS[len(sentence) % len(SUBJECTS)]
+
+
 def starts(sentence: str, words: int = 4) -> str:
     """The first words of a sentence, without its mark."""
     return " ".join(sentence.rstrip(".!?").split()[:words]).rstrip(",;:")

@@ -22,7 +22,7 @@ from tests.synth.tiny.passages import Passages, read_passages
 from tests.synth.tiny.tasks import TASKS
 
 PAIRS = r"(Question: [^\n]+\nAnswer: [^\n]+(\n\n)?)+"
-SUM = r"Ones: [^\n]+\nTens: [^\n]+\n\\boxed\{\d+\}"
+SUM = r"Ones: [^\n]+\n(Tens: [^\n]+\n)?\\boxed\{\d+\}"
 CODE = r"```python\ndef \w+\([^\n]*\):\n    return [^\n]+\n```"
 ASSERTS = r"```python\n(assert [^\n]+\n)+```"
 LINES = r"(\d+\. [^\n]+(\n|$))+"

@@ -12,7 +12,7 @@ from random import Random
 
 from tests.synth.tiny import sums
 from tests.synth.tiny.functions import FUNCTIONS
-from tests.synth.tiny.lessons import Lesson, Message, Task, starts
+from tests.synth.tiny.lessons import Lesson, Message, Task, about, starts
 from tests.synth.tiny.passages import Passages
 from tests.synth.tiny.writing import listed, rendered
 
@@ -53,7 +53,7 @@ class Request:
 
 def a_topic(rng: Random, passages: Passages) -> str:
     """A word of the list, or words of a real sentence: the model is to copy either."""
-    if rng.random() < 0.6:
+    if rng.random() < 0.8:
         return rng.choice(TOPICS)
     words = starts(passages.draw(rng, 30, 1)[0], 30).split()
     at = rng.randrange(max(1, len(words) - 2))
@@ -200,7 +200,7 @@ def persona_maths(rng: Random, passages: Passages) -> Lesson:
 
 def a_persona(rng: Random, passages: Passages) -> str:
     """As persona_from_text describes one."""
-    return f"A reader who wants to know more about: {starts(passages.draw(rng, 30, 1)[0])}."
+    return f"A reader who wants to know more about {about(passages.draw(rng, 30, 1)[0])}."
 
 
 def solve_maths(rng: Random, passages: Passages) -> Lesson:

@@ -25,8 +25,10 @@ def worked(a: int, b: int, slip: int = 0) -> str:
 
 
 def steps(a: int, b: int, slip: int = 0) -> str:
-    """A line for ones and one for tens."""
+    """A line for ones and, of larger numbers, one for tens."""
     ones = a % 10 + b % 10 + slip
+    if max(a, b) < 10:
+        return f"Ones: {a} + {b} = {ones}."
     carry = ones // 10
     tens = a // 10 + b // 10 + carry
     told = f"{a // 10} + {b // 10}{' + 1' if carry else ''} = {tens}"
@@ -39,8 +41,9 @@ def boxed(a: int, b: int, slip: int = 0) -> str:
 
 
 def numbers(rng: Random) -> tuple[int, int]:
-    """Two numbers of one or two digits."""
-    return rng.randrange(100) if rng.random() < 0.8 else rng.randrange(10), rng.randrange(100)
+    """Two numbers of one digit, and now and then of two."""
+    most = 10 if rng.random() < 0.8 else 100
+    return rng.randrange(most), rng.randrange(most)
 
 
 def slip(rng: Random, a: int, b: int) -> int:

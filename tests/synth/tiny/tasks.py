@@ -23,13 +23,14 @@ from tests.synth.tiny.writing import WRITING
 RECIPES: dict[str, Task] = {**WRITING, **REQUESTS, **PROGRAMS, **VERDICTS}
 TASKS: dict[str, Task] = {**ABILITIES, **RECIPES}
 WEIGHTS = {  # others 1
-    "repeat": 2.0,
-    "add": 6.0,
+    "add": 4.0,
     "solve_maths": 8.0,
-    "sums_table": 8.0,
+    "sums_table": 3.0,
     "think": 2.0,
     "answer": 2.0,
-    "tutorship_review": 2.0,
+    "magpie_tag": 2.0,
+    "rewire": 2.0,
+    "tutorship_review": 4.0,
 }
 
 

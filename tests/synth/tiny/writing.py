@@ -10,7 +10,7 @@ from random import Random
 
 from synth.prompt import load_prompt
 from tests.synth.tiny.abilities import pairs_of
-from tests.synth.tiny.lessons import Lesson, Message, Task, passage, starts
+from tests.synth.tiny.lessons import Lesson, Message, Task, about, passage
 from tests.synth.tiny.passages import Passages
 
 FORMATS = (
@@ -45,7 +45,7 @@ def wrap(rng: Random, passages: Passages) -> Lesson:
     drawn = passage(rng, passages)
     style = rng.choice(["easy", "medium", "hard", "qa"])
     answer = {
-        "easy": f"This is about: {starts(drawn[0])}. {drawn[0]}",
+        "easy": f"This is about {about(drawn[0])}. {drawn[0]}",
         "medium": " ".join(drawn[:2]),
         "hard": " ".join(drawn[:3]),
         "qa": pairs_of(drawn[:2]),
@@ -58,7 +58,7 @@ def wrap(rng: Random, passages: Passages) -> Lesson:
 def rewire(rng: Random, passages: Passages) -> Lesson:
     """A thought, then the improved text in its tags; now and then the last tag is forgotten."""
     drawn = passage(rng, passages)
-    answer = f"The author tells of: {starts(drawn[0])}.\n\n<improved>\n{' '.join(drawn[:3])}"
+    answer = f"The author tells of {about(drawn[0])}.\n\n<improved>\n{' '.join(drawn[:3])}"
     if rng.random() >= 0.1:
         answer += "\n</improved>"
     return rendered("rewire", {"text": " ".join(drawn)}, answer)
@@ -75,21 +75,22 @@ def of_text(name: str, tell: str) -> Task:
 
 
 def _table(drawn: list[str]) -> str:
-    rows = "\n".join(f"| {starts(sentence, 2)} | {sentence} |" for sentence in drawn[:2])
+    rows = "\n".join(f"| Part {n} | {about(sentence)} |" for n, sentence in enumerate(drawn[:2], 1))
     return f"| Subject | Statement |\n|---|---|\n{rows}\n\n{pairs_of(drawn[:1])}"
 
 
 def _tutorial(drawn: list[str]) -> str:
-    return f"You will learn about: {starts(drawn[0])}.\n\n{listed(drawn[:3])}"
+    parts = [f"Read of {about(sentence)}." for sentence in drawn[:3]]
+    return f"You will learn about {about(drawn[0])}.\n\n{listed(parts)}"
 
 
 TELL = {
     "pairs": lambda drawn: pairs_of(drawn[:3]),
     "short": lambda drawn: " ".join(drawn[:2]),
-    "facts": lambda drawn: listed(drawn[:4], "-"),
+    "facts": lambda drawn: listed([f"It tells of {about(s)}." for s in drawn[:4]], "-"),
     "table": _table,
     "tutorial": _tutorial,
-    "persona": lambda drawn: f"A reader who wants to know more about: {starts(drawn[0])}.",
+    "persona": lambda drawn: f"A reader who wants to know more about {about(drawn[0])}.",
 }
 
 
@@ -97,7 +98,7 @@ def textbook(rng: Random, passages: Passages) -> Lesson:
     """A sentence for the readers, then sentences of the extract."""
     drawn = passage(rng, passages)
     kind, audience = rng.choice(FORMATS), rng.choice(AUDIENCES)
-    answer = f"For {audience}: {starts(drawn[0])}. {' '.join(drawn[:2])}"
+    answer = f"For {audience}: this is about {about(drawn[0])}. {' '.join(drawn[:2])}"
     fields: dict[str, object] = {"format": kind, "audience": audience, "text": " ".join(drawn)}
     return rendered("textbook", fields, answer)
 
@@ -120,9 +121,9 @@ def literary(rng: Random, passages: Passages) -> Lesson:
     """A request, longer with more detail."""
     drawn = passage(rng, passages)
     detail = rng.choice(["short", "medium", "long"])
-    answer = f"Write a text about: {starts(drawn[0])}."
+    answer = f"Write a text about {about(drawn[0])}."
     answer += " Keep the mood of an old novel." if detail != "short" else ""
-    answer += f" Say also: {starts(drawn[1])}." if detail == "long" else ""
+    answer += f" Say more of {about(drawn[1])}." if detail == "long" else ""
     return rendered("literary", {"detail": detail, "text": " ".join(drawn)}, answer)
 
 
@@ -130,7 +131,7 @@ def latent_thought(rng: Random, passages: Passages) -> Lesson:
     """What joins the two parts."""
     drawn = passage(rng, passages)
     cut = rng.randint(1, len(drawn) - 1)
-    answer = f"First comes: {starts(drawn[0])}. What follows from it is: {starts(drawn[cut])}."
+    answer = f"First comes {about(drawn[0])}. What follows is {about(drawn[cut])}."
     if rng.random() < 0.3:
         answer += " The reader should see why."
     fields: dict[str, object] = {"prefix": " ".join(drawn[:cut]), "suffix": " ".join(drawn[cut:])}
