@@ -161,7 +161,7 @@ REASONS = {
     "too_long": "the prompt does not fit the model's context",
     "timeout": "no answer within the time allowed, after all retries",
     "server": "the server failed after all retries",
-    "rejected": "the server says that the request itself is wrong",
+    "rejected": "the server or engine says that the request itself is wrong",
     "engine": "the engine died with this request alone in hand",
     "template": "the prompt could not be rendered for this row",
     "crashed": "the function or program died, or ran out of its limits",

@@ -126,7 +126,9 @@ def _constant(name: str) -> float:
 
 
 _OPENS = re.compile(r"[{\[]")
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    strict=False, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
 
 
 def _arrow(schema: Any) -> pa.DataType:

@@ -12,7 +12,6 @@ over the answers that could be read; where none could, `on_failure` decides.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from gristmill.rng import derive_seed
 from synth.calls import Call, Failure, Generate, Structure
 from synth.items import Item, Row
 from synth.ops import Running, register_op
+from synth.parse.json import json_values
 from synth.score.asking import Asking, said, unread
 from synth.templates import RenderError
 
@@ -153,16 +153,5 @@ class Judge(Asking):
 
 def _last_object(text: str) -> dict[str, Any]:
     """The last JSON object with a score in a text; empty where there is none."""
-    decoder = json.JSONDecoder(strict=False)  # line breaks in strings: guided decoding lets them be
-    found: dict[str, Any] = {}
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            if "score" in value:
-                found = value
-        at = text.find("{", end)
-    return found
+    found = [v for v in json_values(text) if isinstance(v, dict) and "score" in v]
+    return found[-1] if found else {}

@@ -55,6 +55,9 @@ class ScoreVerifier(SynthOp):
         if self.name == "maths":
             require(*PARSER)
 
+    def sandboxed(self) -> bool:
+        return self.name == IN_SANDBOX
+
     def run(self, items: list[Item], row: Row) -> Running:
         kept = list[Item]()
         waiting = list[tuple[Item, Judge]]()
