@@ -82,7 +82,8 @@ class PhaseProgress:
         speed = self.done / seconds
         parts = [f"{human(self.done, self.unit)} of {human(self.total, self.unit)}"]
         if self.done and self.done < self.total:
-            parts.append(f"{human(speed, self.unit)}/s")
+            slow = speed < 10 and self.unit != "B"
+            parts.append(f"{speed:.1f} {self.unit}/s" if slow else f"{human(speed, self.unit)}/s")
             parts.append(f"{clock((self.total - self.done) / speed)} left")
         if self.rows:
             parts.append(human(self.rows, "rows"))

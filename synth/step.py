@@ -148,7 +148,7 @@ class Synthesize(Step):
         setup = partial(set_up, self, str(run.store.path), schema)
         budgeted = self.budget != Budget()
         workers = 1 if budgeted else self.workers
-        yield Phase(PHASE, tasks, worker_setup=setup, unit=" rows", workers=workers)
+        yield Phase(PHASE, tasks, worker_setup=setup, unit="rows", workers=workers)
         if self.top is not None:
             folders = [record.folder / "files" for record in run.records(PHASE)]
             cut = find_cut([folder / SCORES for folder in folders], self.top)
@@ -159,7 +159,7 @@ class Synthesize(Step):
                     Task(task.id, select, {"folder": str(folder), **given}, task.size)
                     for task, folder in zip(tasks, folders, strict=True)
                 ],
-                unit=" rows",
+                unit="rows",
             )
         _tell(run, selected=self.top is not None)
 

@@ -13,14 +13,7 @@ from tests.synth.tiny import functions, sums
 from tests.synth.tiny.lessons import Lesson, Task, about, ask, passage
 from tests.synth.tiny.passages import Passages
 
-REPEAT = "Repeat the text."
 THOUGHTS = "Think first, between <think> and </think>."
-
-
-def repeat(rng: Random, passages: Passages) -> Lesson:
-    """The whole text, as it is."""
-    text = " ".join(passage(rng, passages))
-    return ask(f"{text}\n\n{REPEAT}", text)
 
 
 def pairs_of(chosen: list[str]) -> str:
@@ -63,7 +56,6 @@ def code(rng: Random, passages: Passages) -> Lesson:
 
 
 ABILITIES: dict[str, Task] = {
-    "repeat": repeat,
     "add": add,
     "sums_table": sums_table,
     "think": think,

@@ -25,12 +25,20 @@ TASKS: dict[str, Task] = {**ABILITIES, **RECIPES}
 WEIGHTS = {  # others 1
     "add": 4.0,
     "solve_maths": 8.0,
-    "sums_table": 3.0,
-    "think": 2.0,
+    "sums_table": 2.0,
     "answer": 2.0,
     "magpie_tag": 2.0,
     "rewire": 2.0,
-    "tutorship_review": 4.0,
+    "tutorship_review": 3.0,
+    "tutorial": 3.0,
+    "code": 0.5,
+    "code_problem": 2.0,
+    "code_solve": 3.0,
+    "code_tests": 2.5,
+    "code_repair": 2.0,
+    "code_from_document": 2.0,
+    "wrap": 2.0,
+    "think": 1.0,
 }
 
 

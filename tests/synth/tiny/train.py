@@ -23,7 +23,7 @@ from tests.synth.tiny.passages import Passages
 from tests.synth.tiny.tasks import TASKS, WEIGHTS
 from tests.synth.tiny.tokenizer import train_tokenizer
 
-STEPS, ROWS, LENGTH = 330, 5, 512
+STEPS, ROWS, LENGTH = 400, 5, 512
 SHARING = 4  # lessons of one prompt that are laid out together, at most
 RATE, EMBEDDING_RATE = 0.02, 5e-4
 THREADS = 1  # with two, a neighbour on either core stops both at every matrix
