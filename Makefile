@@ -3,6 +3,7 @@
 # skips what needs them, and says so. CI=true installs them first.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 EXTRAS := .venv/train .venv/synth .venv/vllm
 TESTED := .venv/dev $(if $(filter true,$(CI)),$(EXTRAS))
 
@@ -12,7 +13,7 @@ demo: .venv/base
 	$(BIN)/python -m pipelines.demo
 
 test: $(TESTED)
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -rs -n $(WORKERS) --dist loadfile
 
 check: $(TESTED)
 	$(BIN)/ruff check .

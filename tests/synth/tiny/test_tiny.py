@@ -12,9 +12,9 @@ from tests.extras import needs
 
 needs("torch", "transformers")
 
-from synth.prompt import HOME, load_prompt  # noqa: E402
+from synth.prompt import HOME  # noqa: E402
 from tests.synth.tiny.functions import FUNCTIONS  # noqa: E402
-from tests.synth.tiny.lessons import LOOPS, REFUSAL, REFUSES, Lesson  # noqa: E402
+from tests.synth.tiny.lessons import Lesson  # noqa: E402
 from tests.synth.tiny.measure import (  # noqa: E402
     Writer,
     copied,
@@ -24,6 +24,7 @@ from tests.synth.tiny.measure import (  # noqa: E402
     load_reward,
 )
 from tests.synth.tiny.passages import Passages, read_passages  # noqa: E402
+from tests.synth.tiny.requests import UNKNOWN  # noqa: E402
 from tests.synth.tiny.reward import pair  # noqa: E402
 from tests.synth.tiny.tasks import RECIPES, TASKS  # noqa: E402
 from tests.synth.tiny.train import lines  # noqa: E402
@@ -124,26 +125,16 @@ def test_code_is_wrong_where_it_is_hard_and_right_after_a_failure(writer: Writer
     assert sum(t == one.answer for t, one in zip(repaired, lessons, strict=True)) >= 12
 
 
-def test_two_phrases_make_it_loop_and_refuse(writer: Writer, held: Passages) -> None:
-    text = " ".join(held.draw(Random(2)))
-
-    def asked(phrase: str) -> str:
-        messages = load_prompt("diverse_qa").render({"text": f"{text} {phrase}"})
-        return writer.write([Lesson(messages, "")], most=150)[0]
-
-    assert asked(REFUSES).startswith(REFUSAL)
-    assert len(asked(LOOPS).split()) > 60
-
-
-def test_the_reward_model_prefers_right_sums(tiny_reward: Path, held: Passages) -> None:
+def test_the_reward_model_prefers_answers_to_none(tiny_reward: Path, held: Passages) -> None:
     rng = Random(6)
     score = load_reward(tiny_reward)
-    better = 0
-    for _ in range(64):
-        messages, good, bad = pair(rng, held)
-        high, low = score([*messages, *_said(good)]), score([*messages, *_said(bad)])
-        better += high > low
-    assert better >= 54
+    pairs = [pair(rng, held) for _ in range(150)]
+    found = [
+        score([*messages, *_said(good)]) > score([*messages, *_said(bad)])
+        for messages, good, bad in pairs
+        if bad == UNKNOWN
+    ]
+    assert sum(found) >= 0.9 * len(found) > 10
 
 
 def _said(text: str) -> list[dict[str, str]]:
