@@ -121,6 +121,10 @@ class Step(BaseModel):
         """Paths and globs that the config points to; their content enters the fingerprint."""
         return []
 
+    def limited(self) -> bool:
+        """Whether `--limit` cuts what the step reads: files, not datasets."""
+        return bool(self.files())
+
     def packages(self) -> list[str]:
         """Distributions whose version changes the output."""
         return []

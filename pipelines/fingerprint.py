@@ -78,13 +78,13 @@ def ask(step: Step, store: Store, inputs: Mapping[str, Dataset], limit: int | No
         "config": _replace(config, {**by_content, **versions}),
         "parents": parents,
         "packages": packages,
-        "limit": limit if files else None,
+        "limit": limit if step.limited() else None,
     }
     # Files that the config does not name by their pattern: a prompt by its short name, weights.
     named = set(_texts(config))
     if unnamed := sorted(by_content[pattern] for pattern in files if pattern not in named):
         asked["files"] = unnamed
-    if limit is not None and files:
+    if limit is not None and step.limited():
         config = {**config, "limit": limit}
     return Asked(step.name, step.use, digest(asked), config, parents, files, digests, packages)
 

@@ -19,6 +19,7 @@ from gristmill.errors import RecipeError, nearest
 from synth.emit import SHAPES, TEXTS, Emit
 from synth.ops import SynthOp, every
 from synth.prompt import Prompt, load_prompt
+from synth.select.keep import Pass
 from synth.select.top import Top
 from synth.templates import Template, template
 
@@ -82,6 +83,12 @@ def check_names(ops: Sequence[SynthOp], known: set[str]) -> bool:
         if op.inner():
             for inner in every(op.inner()):  # from its second round on a body sees its own fields
                 known |= _given(inner)
+            until = getattr(op, "until", None)
+            if until is not None and until not in known:
+                raise RecipeError(
+                    f"op {op.NAME!r}: until names field {until!r}, which neither its body nor an "
+                    f"earlier op has{nearest(until, known)}"
+                )
             if not check_names(op.inner(), known):
                 return False
         known |= _given(op)
@@ -121,7 +128,10 @@ def _wanted(op: SynthOp) -> set[str]:
         texts += [text for turn in op.messages or () for text in turn.values()]
         columns = set(op.columns) - set(SHAPES[op.kind])
         return columns.union(*(needed(template(text)) for text in texts))
-    return set()
+    if isinstance(op, Pass):
+        return set(op.conditions)
+    by = getattr(op, "by", None) if op.NAME.startswith("select.") else None
+    return {by} if isinstance(by, str) and by else set()
 
 
 def needed(part: Template) -> set[str]:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gristmill.errors import RecipeError
 from synth.checks import check_flow
 from synth.driver import drive
 from synth.driving.budget import Budget, Purse
@@ -37,6 +38,7 @@ from synth.engines.spec import parse_spec
 from synth.items import Row
 from synth.ledger import Outcome, account, ledger_row
 from synth.ops import parse_ops
+from synth.select.top import Top
 from synth.source.forms import schema_of
 from synth.source.rows import row_id
 
@@ -74,6 +76,11 @@ def run_flow(
     specs = {label: parse_spec(label, entry) for label, entry in engines.items()}
     given = [dict(row) for row in rows]
     check_flow(ops, specs, schema_of(given[:1000]))
+    if any(isinstance(op, Top) for op in ops):
+        raise RecipeError(
+            "`select: top` compares all rows in a second pass, which only the step makes; sort "
+            "the rows of run_flow yourself"
+        )
     emit = ops[-1]
     assert isinstance(emit, Emit)  # check_flow saw to it
     limits = budget if isinstance(budget, Budget) else Budget.model_validate(budget or {})

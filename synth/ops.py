@@ -38,6 +38,12 @@ class SynthOp(BaseModel):
         check_values(cls, given)
         return given
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Its fields alone: what it compiled (a schema's validator) does not travel to workers."""
+        state = super().__getstate__()
+        own = {k: v for k, v in state["__dict__"].items() if k in type(self).model_fields}
+        return {**state, "__dict__": own}
+
     @classmethod
     def from_scalar(cls, value: Any) -> SynthOp:
         """`- parse: text` instead of a mapping: the first field."""

@@ -113,6 +113,9 @@ class Synthesize(Step):
                 raise RecipeError(f"op {op.NAME!r}: {error}") from None
         return list(dict.fromkeys(found))
 
+    def limited(self) -> bool:
+        return isinstance(self.from_, dict)
+
     def packages(self) -> list[str]:
         engines = {package for spec in self.engines.values() for package in spec.packages()}
         return sorted(engines | {package for op in every(self.do) for package in op.packages()})
@@ -120,6 +123,13 @@ class Synthesize(Step):
     def check(self) -> None:
         for spec in self.engines.values():
             spec.check()
+        if self.budget.cost is not None and not any(
+            getattr(spec, "price", None) for spec in self.engines.values()
+        ):
+            raise RecipeError(
+                "budget.cost needs the `price` of an engine, {input: 0.2, output: 0.6} for a "
+                "million tokens; without one nothing costs anything"
+            )
         check_flow(self.do, self.engines, forms.schema(self.from_, None))
 
     def outputs(self) -> dict[str, Output]:
@@ -134,11 +144,7 @@ class Synthesize(Step):
         assert source is not None
         check_flow(self.do, self.engines, source)
         schema = self.emit.row_schema(known_fields(source, self.flow))
-        limits = [
-            n
-            for n in (self.rows, run.limit if forms.patterns(self.from_) else None)
-            if n is not None
-        ]
+        limits = [n for n in (self.rows, run.limit if self.limited() else None) if n is not None]
         parts = forms.parts(self.from_, run, self.seed, self.task_rows)
         ranges = spans(parts, self.task_rows, min(limits, default=None))
         tasks = [

@@ -195,6 +195,9 @@ def fitted(outcomes: list[Outcome], schema: pa.Schema) -> pa.Table:
 
 
 def _fits(row: dict[str, Any], one: Outcome, schema: pa.Schema) -> bool:
+    for name, value in row.items():  # JSON lines may hold numbers where others hold texts
+        if isinstance(value, int | float) and pa.types.is_string(schema.field(name).type):
+            row[name] = json.dumps(value)
     try:
         pa.Table.from_pylist([row], schema)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:

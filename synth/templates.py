@@ -34,10 +34,21 @@ class RenderError(Exception):
         self.reason = reason
 
 
+def _text(value: Any) -> Any:
+    """What is printed: a null would become the word None, and a model would read it."""
+    if value is None:
+        raise UndefinedError("a field that the template prints is null")
+    return value
+
+
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, cache_size=0
+        undefined=StrictUndefined,
+        finalize=_text,
+        autoescape=False,
+        keep_trailing_newline=False,
+        cache_size=0,
     )
 
 

@@ -53,7 +53,10 @@ def drop(store: Store, folder: str) -> Kept:
     found = {one.folder: one for one in kept(store)}
     if folder not in found:
         raise StoreError(f"no request log {folder!r}{nearest(folder, found)}")
-    shutil.rmtree(store.path / ".requests" / folder)
+    try:
+        shutil.rmtree(store.path / ".requests" / folder)
+    except OSError as error:
+        raise StoreError(f"cannot remove the request log {folder}: {error.strerror}") from None
     return found[folder]
 
 

@@ -8,6 +8,7 @@ Limit: length is counted in words (runs of non-space), not in tokens of a model.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 from pydantic import Field
@@ -16,6 +17,8 @@ from synth.items import Item, Row
 from synth.ops import SynthOp, register_op
 
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+")
+_PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*")
+_WORD = re.compile(r"\S+")
 
 
 @register_op("chunk")
@@ -58,32 +61,31 @@ class Chunk(SynthOp):
 
 
 def cut(text: str, words: int) -> list[str]:
-    """Passages of at most `words` words; a longer sentence is cut within."""
-    passages: list[str] = []
-    held: list[str] = []
+    """Passages of at most `words` words, as they stand in the text; longer sentences are cut."""
+    found: list[tuple[int, int]] = []
     count = 0
-    for piece, glue in _pieces(text, words):
-        size = len(piece.split())
-        if held and count + size > words:
-            passages.append("".join(held).strip())
-            held, count = [], 0
-        held += [piece, glue]
-        count += size
-    if held:
-        passages.append("".join(held).strip())
-    return [passage for passage in passages if passage]
+    for start, end, size in _pieces(text, words):
+        if found and count + size <= words:
+            found[-1] = (found[-1][0], end)
+            count += size
+        else:
+            found.append((start, end))
+            count = size
+    return [text[start:end] for start, end in found]
 
 
-def _pieces(text: str, words: int) -> list[tuple[str, str]]:
-    """Paragraphs, or where one is too long its sentences, or pieces of a sentence; with glue."""
-    found = []
-    for paragraph in filter(str.strip, text.split("\n")):
-        if len(paragraph.split()) <= words:
-            found.append((paragraph.strip(), "\n"))
+def _pieces(text: str, words: int) -> Iterator[tuple[int, int, int]]:
+    """Where paragraphs lie, or of longer ones sentences, or of longer ones some words; words."""
+    for paragraph in _PARAGRAPH.finditer(text):
+        size = len(paragraph[0].split())
+        if size <= words:
+            yield paragraph.start(), paragraph.end(), size
             continue
-        for sentence in _SENTENCE.split(paragraph.strip()):
-            parts = sentence.split()
-            for start in range(0, len(parts), words):
-                found.append((" ".join(parts[start : start + words]), " "))
-        found[-1] = (found[-1][0], "\n")
-    return found
+        start = paragraph.start()
+        ends = [start + match.start() for match in _SENTENCE.finditer(paragraph[0])]
+        for end in [*ends, paragraph.end()]:
+            found = list(_WORD.finditer(text, start, end))
+            for first in range(0, len(found), words):
+                some = found[first : first + words]
+                yield some[0].start(), some[-1].end(), len(some)
+            start = end

@@ -119,7 +119,9 @@ def file_schema(kind: str, patterns: str | Sequence[str]) -> pa.Schema:
     if kind == "parquet":
         with open_file(path) as raw:
             return pq.read_schema(raw)
-    lines = JsonRows(path, 0, SAMPLE).read()
+    lines = list(JsonRows(path, 0, SAMPLE).read())
+    if not lines:
+        raise RecipeError(f"from: {path!r} has no rows; give a file with a JSON object a line")
     return schema_of([values for values, problem in lines if not problem])
 
 

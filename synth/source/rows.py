@@ -147,7 +147,8 @@ class JsonRows:
         line, offset = self.offsets[0]
         with _lines(self.path, offset) as file:
             skip = self.first - line
-            for raw in islice(file, skip, skip + self.rows):
+            for number, raw in enumerate(islice(file, skip, skip + self.rows), self.first + 1):
+                where = f"{self.path.rpartition('/')[2]}, line {number}"
                 if not raw.strip():
                     continue
                 try:
@@ -155,12 +156,17 @@ class JsonRows:
                     if b"\\ud" in raw.lower():  # maybe half a surrogate pair
                         values = json.loads(well_formed(json.dumps(values, ensure_ascii=False)))
                 except ValueError as error:
-                    yield {}, f"line is no JSON: {error}"
+                    yield _broken(raw), f"{where} is no JSON: {error}"
                     continue
                 if isinstance(values, dict):
                     yield values, ""
                 else:
-                    yield {}, f"line is no object: {raw[:60]!r}"
+                    yield _broken(raw), f"{where} is no object: {raw[:60]!r}"
+
+
+def _broken(raw: bytes) -> dict[str, Any]:
+    """An id for a line that is no row: of its bytes."""
+    return {"id": hashlib.sha256(raw).hexdigest()[:32]}
 
 
 @dataclass(frozen=True, slots=True)

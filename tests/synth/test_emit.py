@@ -107,6 +107,22 @@ def test_passages_hold_every_word_once() -> None:
     assert items[0].fields["document"] == text
 
 
+def test_what_stands_between_paragraphs_stays() -> None:
+    text = "para one.\n\npara two.\n\n    code\n    more"
+    assert cut(text, 300) == [text]
+    assert cut(text, 4) == ["para one.\n\npara two.", "    code\n    more"]
+
+
+def test_a_null_is_no_text() -> None:
+    row = Row("r", 0, {}, 7)
+    op = parse_op({"emit": {"kind": "document", "text": "{{ title }} {{ response }}"}})
+    assert isinstance(op, Emit)
+    assert op.rows([Item({"title": None, "response": "x"})], row, "x") == []
+    assert row.lost[0].reason == "missing"
+    kept = op.rows([Item({"title": "", "response": "x"})], row, "x")
+    assert kept[0]["text"] == " x"
+
+
 def test_draws_belong_to_the_row() -> None:
     op = {"draw": {"audience": ["children", "students", "experts"], "form": ["story", "essay"]}}
     found = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,54 @@ def test_where_an_engine_runs_is_no_part_of_the_fingerprint(
     moved = {"fake": {"words": 8, "capacity": 3, "seconds_per_word": 0.001}}
     said = gristmill("run", recipe(tmp_path, moved), "--workers", "1")
     assert said.code == 0 and "is there already" in said.err
+
+
+def test_a_limit_cuts_every_source_that_is_no_dataset(gristmill: Call, tmp_path: Path) -> None:
+    path = Path(recipe(tmp_path))
+    given = yaml.safe_load(path.read_text())
+    for source in ({"values": {"topic": list("abcdef")}}, {"jsonl": "${topics}"}):
+        given["steps"][0]["from"] = source
+        path.write_text(yaml.safe_dump(given))
+        said = gristmill("run", str(path), "--limit", "3", "--workers", "1", "--quiet")
+        assert said.code == 0, said.err
+        assert Store(tmp_path / "store")["synth/talks.ledger"].rows == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"budget": {"cost": 1.0}}, "budget.cost needs the `price`"),
+        (
+            {"do": [{"loop": {"max": 2, "until": "lenght", "do": FLOW[:3]}}, FLOW[-1]]},
+            "until names",
+        ),
+        ({"do": [*FLOW[:3], {"select": {"pass": {"lenght": 3}}}, FLOW[-1]]}, "'lenght'.*length"),
+        ({"do": [*FLOW[:3], {"select": {"best": {"by": "lenght"}}}, FLOW[-1]]}, "'lenght'"),
+        ({"from": {"jsonl": "EMPTY"}}, "has no rows"),
+    ],
+)
+def test_what_would_cost_tokens_in_vain_is_refused(
+    gristmill: Call, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = Path(recipe(tmp_path))
+    (tmp_path / "empty.jsonl").write_text("")
+    if "from" in change:
+        change = {"from": {"jsonl": str(tmp_path / "empty.jsonl")}}
+    given = yaml.safe_load(path.read_text())
+    given["steps"][0] |= change
+    path.write_text(yaml.safe_dump(given))
+    told = gristmill("run", str(path), "--workers", "1", "--quiet")
+    assert told.code == 1 and re.search(said, told.err, re.DOTALL), told.err
+    if (tmp_path / "store").is_dir():
+        assert "no model was asked yet" in gristmill("requests").out
+
+
+def test_a_schema_travels_to_a_worker(gristmill: Call, tmp_path: Path) -> None:
+    script = {"fake": {"script": {"": '{"title": "a"}'}}}
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+    parse = {"parse": {"json": {"schema": schema, "keys": ["title"]}}}
+    flow = [*FLOW[:2], parse, {"emit": {"kind": "chat", "columns": ["title"]}}]
+    said = gristmill("run", recipe(tmp_path, script, flow), "--workers", "1", "--quiet")
+    assert said.code == 0, said.err
+    titles = Store(tmp_path / "store")["synth/talks"].to_table()["title"].to_pylist()
+    assert set(titles) == {"a"}
