@@ -12,7 +12,6 @@ import typer
 
 from gristmill.errors import GristmillError
 from gristmill.lineage import LOST
-from gristmill.parents import completion
 from gristmill.store import Store
 from pipelines.cli.options import (
     FormatOption,
@@ -152,6 +151,8 @@ def _details(event: dict[str, Any]) -> list[str]:
         start, end = left.pop("start", None), left.pop("end", None)
         if ngram := left.pop("ngram", None):
             lines.append(f"at characters {text(start)} to {text(end)}: “{text(ngram)}”")
+    from gristmill.parents import completion
+
     lines += [f"from {parent}" for parent in left.pop("parents", None) or []]
     lines += [completion(made) for made in left.pop("made", None) or []]
     if left:

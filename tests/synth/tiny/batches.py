@@ -1,7 +1,7 @@
 """Rows of tokens for training: lessons that begin alike share their beginning.
 
 In: lessons, by prompt. Out: rows with segment numbers, positions and targets. Shown by:
-`python -m pytest tests/synth/tiny`. Limit: rows are as long as the longest, others padded.
+`python -m pytest tests/synth/test_tiny.py`. Limit: rows are as long as the longest, others padded.
 
 A recipe's prompt is long and its document short. Several lessons of one prompt are laid out as
 one shared beginning and a branch for each; a mask lets a branch see the beginning and itself. So

@@ -3,7 +3,7 @@
 In: the name of a prompt file. Out: the function that draws a lesson for it.
 Shown by: `python -m tests.synth.tiny.tasks diverse_qa`.
 Limit: the model knows the prompts of this table as they are worded; a new prompt file needs a
-line here (tests/synth/tiny/test_tiny.py says so).
+line here (tests/synth/test_tiny.py says so).
 """
 
 from __future__ import annotations
