@@ -14,6 +14,7 @@ from statistics import median
 from bench.harness import Claim, Measurement, Row, main
 from bench.worker import scratch
 from synth.driver import drive
+from synth.driving.garbage import rare_collections
 from synth.driving.goodput import Goodput
 from synth.driving.log import Logs
 from synth.driving.services import Services
@@ -34,7 +35,8 @@ def measure(count: int) -> tuple[float, float]:
     total = Goodput()
     logs = Logs(scratch("overhead-"))
     began = time.thread_time()
-    done = sum(1 for _ in drive(rows, parse_ops(OPS), services, logs, goodput=total))
+    with rare_collections():  # as the step does
+        done = sum(1 for _ in drive(rows, parse_ops(OPS), services, logs, goodput=total))
     whole = time.thread_time() - began
     services.close()
     if done != count or total.requests != count:

@@ -62,7 +62,10 @@ def open_recipe(engine: dict[str, Any], documents: str, tokens: int, temperature
 
 
 def open_raw(model: str, documents: str, tokens: int, temperature: float, context: int) -> Job:
-    """`LLM.generate` of all prompts at once, with the seeds that the recipe would use."""
+    """`LLM.generate` of all prompts at once, with seeds, as users call it.
+
+    With its core in this process (VLLM_ENABLE_V1_MULTIPROCESSING=0) it took the same time.
+    """
     os.environ.pop("OMP_NUM_THREADS", None)
     from synth.engines import vllm_core
     from synth.engines.vllm import VllmSpec, arguments_of
