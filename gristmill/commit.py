@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from gristmill import schema
 from gristmill.errors import StoreError
+from gristmill.fs import flush_to_disk
 from gristmill.ids import digest, schema_text, short
 from gristmill.redact import redacted
 from gristmill.shards import totals
@@ -157,7 +158,7 @@ def _publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(making, target)
-        _flush(target.parent)  # the version must be on disk before the record that names it
+        flush_to_disk(target.parent)  # the version must be on disk before the record that names it
     except OSError:
         shutil.rmtree(making, ignore_errors=True)
         if not (target / ".manifest.json").exists():
@@ -174,13 +175,13 @@ def _record(store: Store, name: str, record: Mapping[str, Any], staging: Path) -
     temporary = staging / f".build-{uuid.uuid4().hex}.json"
     try:
         temporary.write_text(json.dumps(record, indent=1))
-        _flush(temporary)
+        flush_to_disk(temporary)
         os.link(temporary, target)  # unlike rename, fails where a commit stands
     except FileExistsError:
         pass
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(folder)
+    flush_to_disk(folder)
     stands: dict[str, Any] = json.loads(target.read_text())
     return stands
 
@@ -195,14 +196,5 @@ def _link(source: Path, target: Path) -> None:
 def _sync(folder: Path) -> None:
     """Flush a directory's files to disk before the rename that makes them count."""
     for file in folder.iterdir():
-        _flush(file)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    """fsync one file or directory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush_to_disk(file)
+    flush_to_disk(folder)

@@ -8,11 +8,14 @@ the row is done.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from gristmill.ids import canonical_json
 from gristmill.rng import derive_seed
-from synth.calls import Message
+from synth.calls import Answer, Generate, Message, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,42 @@ class Made:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+
+
+def made_of(
+    stage: str, engine: str, answer: Answer, params: str, seed: int = 0, template: str = ""
+) -> Made:
+    """The provenance of an answer of a model; its text is not part of it."""
+    model = answer.model
+    return Made(
+        stage=stage,
+        engine=engine,
+        model=model.name if model else "",
+        revision=model.revision if model else "",
+        template=template,
+        key=answer.key.hex(),
+        params=params,
+        seed=seed,
+        finish_reason=answer.finish_reason,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+    )
+
+
+def made_by(stage: str, call: Generate, answer: Answer) -> Made:
+    """The provenance of a completion; a greedy one has no seed."""
+    seed = 0 if call.sampling.temperature == 0 else call.seed
+    return made_of(stage, call.engine, answer, params_of(call.sampling), seed, call.template)
+
+
+@lru_cache(maxsize=256)
+def params_of(sampling: Sampling) -> str:
+    """Canonical JSON of resolved parameters."""
+    found = {name: getattr(sampling, name) for name in Sampling.__slots__ if name != "structure"}
+    if (structure := sampling.structure) is not None:
+        value = structure.value
+        found[structure.kind] = json.loads(value) if structure.kind == "json" else value  # type: ignore[arg-type]
+    return canonical_json(found)
 
 
 @dataclass(slots=True)

@@ -147,10 +147,6 @@ class Prompt(SynthOp):
     def files(self) -> list[str]:
         return [str(prompt_path(self.file))] if self.file else []
 
-    def config_names(self) -> frozenset[str]:
-        """Fields that a row must have."""
-        return load_prompt(self.file).names - set(self.with_) if self.file else frozenset()
-
     def check(self) -> None:
         if self.file:
             load_prompt(self.file)

@@ -7,7 +7,6 @@ Limit: n samples are n requests with seeds of their own, so that a larger n reus
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cached_property
 from typing import Any, Literal
@@ -17,8 +16,8 @@ from pydantic import Field, model_validator
 
 from gristmill.ids import canonical_json
 from gristmill.rng import derive_seed
-from synth.calls import Answer, Failure, Generate, Sampling, Structure
-from synth.items import Item, Made, Row
+from synth.calls import Failure, Generate, Sampling, Structure
+from synth.items import Item, Row, made_by
 from synth.ops import Running, SynthOp, register_op
 from synth.prompt import Rendered
 
@@ -91,19 +90,6 @@ class Sample(SynthOp):
             structure,
         )
 
-    @cached_property
-    def params(self) -> str:
-        """Canonical JSON of what was asked, for provenance."""
-        resolved = self.sampling
-        found = {
-            name: getattr(resolved, name) for name in Sampling.__slots__ if name != "structure"
-        }
-        if resolved.structure is not None:
-            value = resolved.structure.value
-            kind = resolved.structure.kind
-            found[kind] = json.loads(value) if kind == "json" else value  # type: ignore[arg-type]
-        return canonical_json(found)
-
     def run(self, items: list[Item], row: Row) -> Running:
         stage = self.stage or self.into
         places: list[tuple[Item, str, int]] = []
@@ -136,7 +122,7 @@ class Sample(SynthOp):
             if isinstance(answer, Failure):
                 row.fail(stage, answer.reason, answer.detail)
                 continue
-            made = self._made(stage, engine, call, answer)
+            made = made_by(stage, call, answer)
             row.made.append((made, answer.text))
             if answer.finish_reason == "length" and self.truncated == "fail":
                 row.fail(stage, "truncated", f"at {answer.completion_tokens} tokens")
@@ -150,19 +136,3 @@ class Sample(SynthOp):
                 new.messages = (*call.messages, {"role": role, "content": answer.text})
             kept.append(new)
         return kept
-
-    def _made(self, stage: str, engine: str, call: Generate, answer: Answer) -> Made:
-        model = answer.model
-        return Made(
-            stage=stage,
-            engine=engine,
-            model=model.name if model else "",
-            revision=model.revision if model else "",
-            template=call.template,
-            key=answer.key.hex(),
-            params=self.params,
-            seed=0 if self.temperature == 0 else call.seed,
-            finish_reason=answer.finish_reason,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-        )

@@ -9,12 +9,14 @@ and is not among the rows of a teacher.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 from pydantic import Field
 
 from gristmill.ids import canonical_json
 from synth.calls import Answer, Call, Failure, ScoreTokens
-from synth.items import Item, Made, Row
+from synth.items import Item, Made, Row, made_of
 from synth.ops import Running, SynthOp, register_op
 from synth.values import text_of
 
@@ -62,16 +64,5 @@ class ScoreText(SynthOp):
 
     def _made(self, answer: Answer) -> Made:
         """Who scored: nothing was written, but the numbers are the model's."""
-        return Made(
-            stage=self.NAME,
-            engine=self.engine,
-            model=answer.model.name if answer.model else "",
-            revision=answer.model.revision if answer.model else "",
-            template="",
-            key=answer.key.hex(),
-            params=canonical_json({"top": self.top}),
-            seed=0,
-            finish_reason="",
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=0,
-        )
+        made = made_of(self.NAME, self.engine, answer, canonical_json({"top": self.top}))
+        return replace(made, finish_reason="", completion_tokens=0)

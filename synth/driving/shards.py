@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gristmill.fs import flush_to_disk
 from synth.driving.answers import SCHEMA
 
 GROUP_ROWS = 1024  # rows read together: a few hundred kB of text
@@ -157,16 +158,8 @@ def _publishing(target: Path, metadata: dict[bytes, bytes] | None = None) -> Ite
             write_statistics=False,
         ) as writer:
             yield writer
-        _sync(temporary)
+        flush_to_disk(temporary)
         os.rename(temporary, target)
-        _sync(target.parent)
+        flush_to_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

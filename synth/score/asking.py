@@ -8,14 +8,13 @@ Limit: refusals are known by English phrases.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field
 
-from gristmill.ids import canonical_json
 from synth.calls import Answer, Failure, Generate, Sampling, Structure
-from synth.items import Made, Row
+from synth.items import Row, made_by
 from synth.ops import SynthOp
 from synth.parse.cleaning import CLOSE, OPEN, is_refusal, without_thoughts
 from synth.prompt import load_prompt, prompt_path
@@ -57,7 +56,7 @@ def said(row: Row, stage: str, call: Generate, answer: Answer | Failure) -> str 
     """The text of a completion without thoughts, or why there is none; notes its provenance."""
     if isinstance(answer, Failure):
         return answer
-    row.made.append((_made(stage, call, answer), answer.text))
+    row.made.append((made_by(stage, call, answer), answer.text))
     if answer.finish_reason == "length":
         return Failure("truncated", f"at {answer.completion_tokens} tokens")
     text = answer.text
@@ -72,29 +71,3 @@ def said(row: Row, stage: str, call: Generate, answer: Answer | Failure) -> str 
 def unread(text: str, wanted: str) -> Failure:
     """The failure of a completion that does not hold what was asked for."""
     return Failure("refused" if is_refusal(text) else "unparsable", f"no {wanted} in {text!r:.120}")
-
-
-def _made(stage: str, call: Generate, answer: Answer) -> Made:
-    model = answer.model
-    return Made(
-        stage=stage,
-        engine=call.engine,
-        model=model.name if model else "",
-        revision=model.revision if model else "",
-        template=call.template,
-        key=answer.key.hex(),
-        params=_params(call.sampling),
-        seed=0 if call.sampling.temperature == 0 else call.seed,
-        finish_reason=answer.finish_reason,
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-    )
-
-
-@lru_cache(maxsize=256)
-def _params(sampling: Sampling) -> str:
-    """Canonical JSON of what was asked, as synth.sample has it."""
-    found = {name: getattr(sampling, name) for name in Sampling.__slots__ if name != "structure"}
-    if sampling.structure is not None:
-        found[sampling.structure.kind] = sampling.structure.value
-    return canonical_json(found)
