@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from gristmill.errors import RecipeError, explain, nearest
+from gristmill.errors import RecipeError
+from gristmill.registry import Registry, made
 from gristmill.values import check_values
 
 Signals = Mapping[str, np.ndarray]
@@ -88,7 +87,6 @@ class Op(BaseModel):
         raise RecipeError(f"op {self.NAME!r} has no open()")
 
 
-_OPS: dict[str, type[Op]] = {}
 # Imported when first named, so that a recipe without fastText does not load it.
 _HOME = {
     "extract": "curation.extract",
@@ -103,32 +101,22 @@ GROUP = "gristmill.ops"  # entry points of third parties
 T = TypeVar("T", bound=type[Op])
 
 
+_OPS = Registry("ops", _HOME, GROUP)
+
+
 def register_op(name: str) -> Callable[[T], T]:
     """Class decorator: make an op known under the name that recipes use."""
-
-    def add(cls: T) -> T:
-        cls.NAME = name
-        _OPS[name] = cls
-        return cls
-
-    return add
+    return _OPS.register(name)
 
 
 def op_names() -> list[str]:
     """Every op: ours, those registered, and those that installed packages bring."""
-    return sorted({*_OPS, *_HOME, *(point.name for point in entry_points(group=GROUP))})
+    return _OPS.names()
 
 
 def op_class(name: str) -> type[Op]:
-    """The op registered under `name`; RecipeError with the nearest name otherwise."""
-    if name not in _OPS and name in _HOME:
-        import_module(_HOME[name])
-    if name not in _OPS:
-        for point in entry_points(group=GROUP, name=name):
-            register_op(name)(point.load())
-    if name not in _OPS:
-        raise RecipeError(f"ops has an unknown op {name!r}{nearest(name, op_names())}")
-    return _OPS[name]
+    """The op of a name; RecipeError with the nearest name otherwise."""
+    return _OPS.find(name)
 
 
 def scalar_field(name: str) -> str:
@@ -144,13 +132,4 @@ def parse_op(entry: Any) -> Op:
         raise RecipeError(f"ops has {entry!r}; an op is `name` or `name: options`")
     ((name, options),) = entry.items()
     cls = op_class(str(name))
-    try:
-        if options is None:
-            return cls()
-        if isinstance(options, dict):
-            return cls.model_validate(options)
-        return cls.from_scalar(options)
-    except ValidationError as error:
-        raise RecipeError(f"op {name!r}: {explain(error, cls)}") from None
-    except RecipeError as error:
-        raise RecipeError(f"op {name!r}: {error}") from None
+    return made(cls, str(name), options, cls.from_scalar)

@@ -8,14 +8,13 @@ Limit: an op sees one row's items; what compares rows is `select: {top: …}` or
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from gristmill.errors import RecipeError, explain, nearest
+from gristmill.errors import RecipeError
+from gristmill.registry import Registry, made
 from gristmill.values import check_values
 from synth.calls import Answer, Call, Failure
 from synth.items import Item, Row
@@ -93,7 +92,6 @@ def any_field(schema: dict[str, Any]) -> None:
     schema |= {"required": [], "additionalProperties": True}
 
 
-_OPS: dict[str, type[SynthOp]] = {}
 FAMILIES = {"parse", "score", "select"}  # `- score: {maths: {…}}` names the op `score.maths`
 # Imported when first named: a recipe without a reward model loads none.
 _HOME = {
@@ -137,32 +135,22 @@ GROUP = "gristmill.synth_ops"  # entry points of third parties
 T = TypeVar("T", bound=type[SynthOp])
 
 
+_OPS = Registry("do", _HOME, GROUP)
+
+
 def register_op(name: str) -> Callable[[T], T]:
     """Class decorator: make an op known under the name that recipes use."""
-
-    def add(cls: T) -> T:
-        cls.NAME = name
-        _OPS[name] = cls
-        return cls
-
-    return add
+    return _OPS.register(name)
 
 
 def op_names() -> list[str]:
     """Every op: ours, those registered, and those that installed packages bring."""
-    return sorted({*_OPS, *_HOME, *(point.name for point in entry_points(group=GROUP))})
+    return _OPS.names()
 
 
 def op_class(name: str) -> type[SynthOp]:
     """The op of a name; RecipeError with the nearest name otherwise."""
-    if name not in _OPS and name in _HOME:
-        import_module(_HOME[name])
-    if name not in _OPS:
-        for point in entry_points(group=GROUP, name=name):
-            register_op(name)(point.load())
-    if name not in _OPS:
-        raise RecipeError(f"do has an unknown op {name!r}{nearest(name, op_names())}")
-    return _OPS[name]
+    return _OPS.find(name)
 
 
 def scalar_field(name: str) -> str:
@@ -191,16 +179,7 @@ def parse_op(entry: Any) -> SynthOp:
         ((kind, options),) = options.items()
         name = f"{name}.{kind}"
     cls = op_class(str(name))
-    try:
-        if options is None:
-            return cls()
-        if isinstance(options, dict):
-            return cls.model_validate(options)
-        return cls.from_scalar(options)
-    except ValidationError as error:
-        raise RecipeError(f"op {name!r}: {explain(error, cls)}") from None
-    except RecipeError as error:
-        raise RecipeError(f"op {name!r}: {error}") from None
+    return made(cls, str(name), options, cls.from_scalar)
 
 
 def parse_ops(entries: Any, key: str = "do") -> tuple[SynthOp, ...]:

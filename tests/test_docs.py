@@ -251,7 +251,7 @@ def test_the_ops_and_steps_of_adding_run(
             store = tmp_path / "s"
             run(str(tmp_path / "r.yaml"), store=store, workers=2, progress=progress)
     finally:
-        _OPS.pop("shouting")
+        _OPS.known.pop("shouting")
         for name in ("my_ops", "my_steps"):
             sys.modules.pop(name, None)
     assert Store(store)["a"].rows == 0 and Store(store)["b"].rows == 8

@@ -99,7 +99,7 @@ def test_every_reason_is_told() -> None:
 
 def test_the_ops_of_the_page_run(tmp_path: Path) -> None:
     """What the page on synthetic data adds: a parser, a scorer, an op that asks."""
-    before = dict(ops._OPS)
+    before = dict(ops._OPS.known)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "README.md").read_text(), re.S)
     try:
         for block in blocks[1:]:
@@ -121,8 +121,8 @@ def test_the_ops_of_the_page_run(tmp_path: Path) -> None:
             {"main": {"fake": {"script": script}}},
         )
     finally:
-        for added in ops._OPS.keys() - before.keys():
-            del ops._OPS[added]
+        for added in ops._OPS.known.keys() - before.keys():
+            del ops._OPS.known[added]
     assert [(row["heading"], row["digits"]) for row in result.rows] == [("A title", 2)]
 
 
