@@ -40,7 +40,7 @@ def open_task(
         for rows_out in task.process([dict(one) for one in inputs]):
             for row in rows_out:
                 statistics = row["distilabel_metadata"]["statistics_generate"]
-                made += sum(statistics["output_tokens"])
+                made += statistics["output_tokens"]  # of its one generation
         return {"tokens": made}
 
     return Job(run=run, packages=["distilabel", "openai"])
