@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from gristmill import schema
 from gristmill.errors import StoreError
+from gristmill.file_sets import check_files, version_of
 from gristmill.fs import flush_to_disk
 from gristmill.ids import digest, schema_text, short
 from gristmill.redact import redacted
@@ -116,6 +117,8 @@ def _publish(
     check_name(name)
     if not shards:
         raise StoreError(f"{name}: no task wrote a shard of it; this is a defect, please report it")
+    if schema.kind(kind).files:
+        return _publish_files(store, name, kind, shards, known, staging)
     arrow = pq.read_schema(shards[0].path)
     for shard in shards[1:]:
         other = pq.read_schema(shard.path)
@@ -131,28 +134,51 @@ def _publish(
     version = short(
         digest({"schema": schema_text(arrow), "shards": [s.record["digest"] for s in kept]})
     )
-    target = store.path / name / version
+    files = {f"{index:05d}.parquet": shard for index, shard in enumerate(kept)}
+    about = {"name": name, "version": version, "kind": kind, "schema": schema_text(arrow)}
+    _make(store, about, files, known, staging)
+    return version
+
+
+def _publish_files(
+    store: Store,
+    name: str,
+    kind: str,
+    files: Sequence[StagedShard],
+    known: Mapping[str, StagedShard],
+    staging: Path,
+) -> str:
+    """The same for an output that is a folder of files, which keep their names."""
+    records = [file.record for file in files]
+    check_files(name, records)
+    version = version_of(kind, records)
+    about = {"name": name, "version": version, "kind": kind, "schema": []}
+    _make(store, about, {file.record["file"]: file for file in files}, known, staging)
+    return version
+
+
+def _make(
+    store: Store,
+    about: Mapping[str, Any],
+    files: Mapping[str, StagedShard],
+    known: Mapping[str, StagedShard],
+    staging: Path,
+) -> None:
+    """The version's directory, by one rename, unless it stands already."""
+    target = store.path / about["name"] / about["version"]
     if (target / ".manifest.json").exists():
-        return version
+        return
     # Within the run's staging, so that what a killed commit leaves goes with it.
     making = staging / f".commit-{uuid.uuid4().hex[:12]}"
     making.mkdir(parents=True)
     listed = []
-    for index, shard in enumerate(kept):
-        file = f"{index:05d}.parquet"
+    for file, shard in files.items():
         shard = known.get(shard.record["digest"], shard)
+        (making / file).parent.mkdir(exist_ok=True)
         _link(shard.path, making / file)
         os.chmod(making / file, 0o444)
         listed.append({**shard.record, "file": file})
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "version": version,
-        "kind": kind,
-        "schema": schema_text(arrow),
-        "shards": listed,
-        "totals": totals(listed),
-    }
+    manifest = {"format": FORMAT, **about, "shards": listed, "totals": totals(listed)}
     (making / ".manifest.json").write_text(json.dumps(manifest, indent=1))
     _sync(making)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +189,6 @@ def _publish(
         shutil.rmtree(making, ignore_errors=True)
         if not (target / ".manifest.json").exists():
             raise
-    return version
 
 
 def _record(store: Store, name: str, record: Mapping[str, Any], staging: Path) -> dict[str, Any]:
@@ -195,6 +220,6 @@ def _link(source: Path, target: Path) -> None:
 
 def _sync(folder: Path) -> None:
     """Flush a directory's files to disk before the rename that makes them count."""
-    for file in folder.iterdir():
+    for file in folder.rglob("*"):
         flush_to_disk(file)
     flush_to_disk(folder)

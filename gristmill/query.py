@@ -108,7 +108,8 @@ class Catalog:
         """A temporary view for each dataset named in the query; for all of them where it asks."""
         found = {name: dataset for name in tables if (dataset := self._dataset(name))}
         if everything:
-            found |= {name: self.store[name] for name in self.store.names()}
+            every = {name: self.store[name] for name in self.store.names()}
+            found |= {name: dataset for name, dataset in every.items() if not dataset.is_folder}
         folded: dict[str, str] = {}
         for name, dataset in found.items():
             if (other := folded.setdefault(name.lower(), name)) != name:
@@ -116,8 +117,9 @@ class Catalog:
                     f"datasets {other!r} and {name!r} differ only in case, which SQL cannot tell "
                     "apart; ask for one at a time"
                 )
+            rows = source(dataset.must_have_rows())
             try:
-                connection.execute(f"create temp view {quoted(name)} as from {source(dataset)}")
+                connection.execute(f"create temp view {quoted(name)} as from {rows}")
             except duckdb.Error as error:
                 raise QueryError(
                     f"{dataset.ref} cannot be read ({error}); `gristmill verify {dataset.name}` "

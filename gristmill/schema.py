@@ -26,6 +26,7 @@ class Kind:
     open: bool = True
     counted: tuple[str, ...] = ()  # low-cardinality columns whose counts the manifest carries
     mapped: tuple[str, ...] = ()  # required columns that lie plain in the file: gristmill.mapped
+    files: bool = False  # no rows: a version is a folder of files (gristmill.file_sets)
 
 
 def _kind(name: str, fields: list[tuple[str, pa.DataType]], **options: object) -> Kind:
@@ -95,6 +96,7 @@ KINDS: dict[str, Kind] = {
         # A row of a mixture: which pieces fill it (see `pieces`), counted from its source's first.
         _kind("packed", [(name, kind) for name, kind in PACKED.items()], mapped=tuple(PACKED)),
         _kind("pieces", [(name, kind) for name, kind in PIECES.items()], mapped=tuple(PIECES)),
+        _kind("model", [], files=True),  # as `from_pretrained` reads it
         _kind("rows", []),  # tables of a step's own: signatures, reports
     ]
 }

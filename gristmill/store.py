@@ -90,10 +90,24 @@ class Dataset:
         return [self.path / shard["file"] for shard in self.manifest["shards"]]
 
     @property
+    def is_folder(self) -> bool:
+        """Whether the version is files without rows: a model."""
+        return not self.manifest["schema"]
+
+    def must_have_rows(self) -> Dataset:
+        """Itself; StoreError for a model, which neither SQL nor a scan can read."""
+        if self.is_folder:
+            raise StoreError(
+                f"{self.ref} is a {self.manifest['kind']}, which has no rows: its files are in "
+                f"{self.path}; what training said of it is in {self.name}.log"
+            )
+        return self
+
+    @property
     def schema(self) -> pa.Schema:
         import pyarrow.parquet as pq
 
-        return pq.read_schema(self.files[0])
+        return pq.read_schema(self.must_have_rows().files[0])
 
     def scan(
         self, columns: Sequence[str] | None = None, rows: int = 8192
@@ -101,7 +115,7 @@ class Dataset:
         """Batches in order, at most `rows` rows each; memory is one row group."""
         import pyarrow.parquet as pq
 
-        for file in self.files:
+        for file in self.must_have_rows().files:
             with pq.ParquetFile(file) as parquet:
                 for group in range(parquet.num_row_groups):  # a batch would join several
                     yield from parquet.iter_batches(rows, [group], columns=columns)
@@ -110,7 +124,8 @@ class Dataset:
         """All rows in memory."""
         import pyarrow.dataset as pads
 
-        return pads.dataset([str(file) for file in self.files]).to_table(columns=columns)
+        files = [str(file) for file in self.must_have_rows().files]
+        return pads.dataset(files).to_table(columns=columns)
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """DuckDB over the store, with this version as the view `this`."""

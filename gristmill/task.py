@@ -26,7 +26,9 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.errors import GristmillError
+from gristmill.file_sets import FileSet
 from gristmill.redact import redacted
+from gristmill.schema import kind as schema_kind
 from gristmill.shards import ShardWriter
 
 Report = Callable[[int], None]
@@ -70,14 +72,26 @@ class TaskContext:
     careful: bool = False  # a worker died here with no record marked: take records one by one
     report: Report | None = None
     tell: Callable[[str], None] | None = None
-    _writers: dict[str, ShardWriter] = field(default_factory=dict)
+    _writers: dict[str, ShardWriter | FileSet] = field(default_factory=dict)
 
     def writer(self, output: str, schema: pa.Schema) -> ShardWriter:
         """The writer of one output (`""`, `.ledger`, …); closed and recorded by the runner."""
         if output not in self._writers:
             kind = self.run.kinds[output]
             self._writers[output] = ShardWriter(self.folder / f"out{output}", schema, kind)
-        return self._writers[output]
+        writer = self._writers[output]
+        assert isinstance(writer, ShardWriter)
+        return writer
+
+    def files(self, output: str = "") -> Path:
+        """The folder of an output whose kind is files (a model): what is put there is the version.
+
+        Files in `BESIDE` go with it and do not count: curves, logs, an optimiser's state.
+        """
+        assert schema_kind(self.run.kinds[output]).files
+        writer = self._writers.setdefault(output, FileSet(self.folder / f"out{output}"))
+        assert isinstance(writer, FileSet)
+        return writer.folder
 
     def path(self, name: str) -> Path:
         """A private file for later phases: `run.records(phase)[i].path(name)`."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.errors import StoreError
+from gristmill.file_sets import files_of, version_of
 from gristmill.ids import RowDigest, digest, schema_text, short
 from gristmill.progress import Progress
 from gristmill.shards import file_sha256, totals
@@ -40,7 +41,7 @@ def verify(
     version of it.
     """
     datasets = _chosen(store, ref)
-    size = sum(file.stat().st_size for d in datasets for file in d.path.glob("*.parquet"))
+    size = sum((d.path / file).stat().st_size for d in datasets for file in files_of(d.path))
     problems: list[Problem] = []
     bar = (progress or Progress(quiet=True)).phase("verify", size, "B")
     for dataset in datasets:
@@ -69,31 +70,38 @@ def _verify_version(dataset: Dataset, advance: Callable[[int], None]) -> Iterato
         manifest = dataset.manifest
         listed = {shard["file"]: shard for shard in manifest["shards"]}
         said = (manifest["name"], manifest["version"])
+        folder = dataset.is_folder
     except (StoreError, ValueError, KeyError, TypeError) as found:
         yield error(f"its manifest cannot be read: {found}")
         return
     if said != (dataset.name, dataset.version):
         yield error(f"its manifest is that of {said[0]}@{said[1]}")
-    present = {file.name for file in dataset.path.iterdir()} - {".manifest.json"}
+    present = set(files_of(dataset.path))
     for name in sorted(present - set(listed)):
         yield error(f"{name} is not in the manifest")
     for name, shard in listed.items():
         if name not in present:
             yield error(f"{name} is missing")
             continue
-        for what in _verify_shard(dataset.path / name, shard, manifest["schema"]):
+        for what in _verify_bytes(dataset.path / name, shard):
+            yield error(f"{name}: {what}")
+        for what in () if folder else _verify_rows(dataset.path / name, shard, manifest["schema"]):
             yield error(f"{name}: {what}")
         advance((dataset.path / name).stat().st_size)
     named = {"schema": manifest["schema"], "shards": [s["digest"] for s in listed.values()]}
-    if short(digest(named)) != dataset.version:
+    version = version_of(manifest["kind"], listed.values()) if folder else short(digest(named))
+    if version != dataset.version:
         yield error("its version is not the hash of its schema and shard digests")
     if manifest["totals"] != totals(listed.values()):
         yield error("its totals are not the sums of its shards")
 
 
-def _verify_shard(path: Path, shard: dict[str, Any], schema: list[list[str]]) -> Iterator[str]:
+def _verify_bytes(path: Path, shard: dict[str, Any]) -> Iterator[str]:
     if path.stat().st_size != shard["bytes"] or file_sha256(path) != shard["sha256"]:
         yield "its bytes are not those that were written (size or sha256 differ)"
+
+
+def _verify_rows(path: Path, shard: dict[str, Any], schema: list[list[str]]) -> Iterator[str]:
     try:
         with pq.ParquetFile(path) as parquet:
             if schema_text(parquet.schema_arrow) != schema:

@@ -22,6 +22,7 @@ STEPS = {
     "synthesize": "synth.step:Synthesize",
     "train_tokenizer": "mixtures.tokens.train_tokenizer:TrainTokenizer",
     "tokenize": "mixtures.tokens.tokenize:Tokenize",
+    "train": "train.step:Train",
     "mixture": "mixtures.blend.step:Mixture",
     "mixture_swarm": "mixtures.weights.swarm:MixtureSwarm",
     "mixture_fit": "mixtures.weights.fit:MixtureFit",

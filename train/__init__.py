@@ -1,0 +1,1 @@
+"""Train: a plan or rows -> a checkpoint; thin, on transformers and TRL."""

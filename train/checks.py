@@ -1,0 +1,84 @@
+"""What is refused before anything is loaded: combinations that cannot be, data of the wrong kind.
+
+In: a stage and, once they are there, its inputs. Out: nothing, or RecipeError with the fix.
+Shown by: `gristmill plan`. Limit: what only the model's code can tell is told when the stage opens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gristmill.errors import RecipeError
+from gristmill.step import StepRun
+from train.spec import Rows
+
+if TYPE_CHECKING:
+    from train.step import Train
+
+# Kind of stage -> kinds of rows that it learns from.
+ROWS_OF = {
+    "pretrain": (),
+    "distill": ("teacher", "chat", "prompt"),
+    "sft": ("chat",),
+    "reward": ("preference", "rows", "chat"),
+    "preference": ("preference", "chat"),
+    "rl": ("prompt",),
+}
+ONLY_ROWS = ("reward", "preference", "rl")
+
+
+def check_stage(step: Train) -> None:
+    """Raise RecipeError for what the fields alone show."""
+    objective, rows = step.objective, isinstance(step.data, Rows)
+    if step.kind not in objective.KINDS:
+        raise RecipeError(
+            f"loss {objective.NAME!r} is one of {sorted(objective.KINDS)}; the stage's kind is "
+            f"{step.kind!r}"
+        )
+    if rows and not ROWS_OF[step.kind]:
+        raise RecipeError(f"kind {step.kind!r} reads a mixture: `data: mix/NAME`, not rows")
+    if not rows and step.kind in ONLY_ROWS:
+        raise RecipeError(
+            f"kind {step.kind!r} reads rows: `data: {{rows: NAME, batch: 32}}`, not a mixture"
+        )
+    if (step.rollout is not None) != (step.kind == "rl" or objective.NAME == "kd_on_policy"):
+        raise RecipeError("`rollout` is for kind rl and the loss kd_on_policy, which need it")
+    if step.reference and not objective.REFERENCE:
+        raise RecipeError(f"loss {objective.NAME!r} has no reference model; leave `reference` out")
+    if step.model.quantize and not step.model.lora:
+        raise RecipeError("quantized weights do not learn; give the stage `model: {lora: {…}}`")
+    if step.init.config and step.model.patch:
+        raise RecipeError("init.config is a new model: write what `model.patch` says there")
+    if step.optim.merge and not objective.REFERENCE:
+        raise RecipeError("optim.merge needs a loss with a reference model (dpo, grpo, …)")
+
+
+def check_inputs(step: Train, run: StepRun) -> None:
+    """Raise RecipeError where an input is not of the kind that the stage learns from."""
+    if isinstance(step.data, str):
+        if run.inputs[step.data].manifest["kind"] != "packed":
+            raise RecipeError(
+                f"data is {step.data!r}, rows of kind {run.inputs[step.data].manifest['kind']}; a "
+                "name alone is a mixture (`use: mixture`); write `data: {rows: NAME}` for others"
+            )
+        return
+    for ref in step.data.rows:
+        kind = run.inputs[ref].manifest["kind"]
+        if kind not in ROWS_OF[step.kind]:
+            raise RecipeError(
+                f"data.rows has {ref!r}, of kind {kind}; a stage of kind {step.kind!r} learns from "
+                f"{' or '.join(ROWS_OF[step.kind])}"
+            )
+
+
+def steps(step: Train, run: StepRun, folder: str | None) -> int:
+    """Optimiser steps of the stage, for its progress bar."""
+    if folder is not None:
+        from train.data.prepared import open_prepared
+
+        assert isinstance(step.data, Rows)
+        return open_prepared(folder).steps(step.data)
+    from mixtures.plan import open_plan
+
+    assert isinstance(step.data, str)
+    return open_plan(run.store, run.inputs[step.data].ref).micro_batches(1).steps

@@ -1,0 +1,1 @@
+"""Evaluation: a checkpoint's scores as rows, so that SQL compares runs."""

@@ -1,0 +1,1 @@
+"""Models: built from a configuration, opened from a checkpoint, patched, wrapped."""

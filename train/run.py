@@ -1,0 +1,60 @@
+"""One stage from its job to its files: open, go on or begin, train, average, save.
+
+In: a job. Out: Made: the model's folder, the log, facts. Shown by: any `use: train`.
+Limit: see the kinds; this is what they share.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from transformers import PreTrainedModel, set_seed
+
+from gristmill.rng import derive_seed
+from train.job import Job
+from train.kinds import open_stage
+from train.loop import Loop
+from train.models.open import Opened, open_model
+
+OUT = "model"  # below the job's work folder
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage leaves."""
+
+    folder: Path  # files of the version
+    log: pa.Table
+    facts: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) -> Made:
+    """Train a stage in this process (one rank of a gang, or the only one)."""
+    torch.set_num_threads(
+        job.step.run.threads or max(1, (os.cpu_count() or 1) // job.step.run.ranks)
+    )
+    set_seed(derive_seed(job.step.seed, "train", job.step.name) % 2**31)
+    opened = open_model(job)
+    stage = open_stage(job, opened)
+    loop = Loop(job, stage, advance, say)
+    loop.train()
+    folder = Path(job.work) / OUT
+    if loop.first_rank:
+        save(loop.finished(), opened, folder)
+    return Made(folder, loop.log(), loop.facts(), loop.notes)
+
+
+def save(model: PreTrainedModel, opened: Opened, folder: Path) -> None:
+    """Weights, config and tokenizer as `from_pretrained` reads them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    for name, content in opened.tokenizer.items():
+        (folder / name).write_bytes(content)

@@ -1,0 +1,1 @@
+"""Options of the losses, a class each; without torch, so that `plan` needs none."""

@@ -1,0 +1,40 @@
+"""What the policy writes while it learns: samples, their limits and their rewards.
+
+In: `rollout: {samples: 8, max_tokens: 256, rewards: [{verifier: answer}]}`. Out: Rollout.
+Shown by: `gristmill plan`. Limit: one policy writes; several are a recipe loop.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from gristmill.errors import RecipeError
+from train.spec.base import Spec
+
+
+class Reward(Spec):
+    """One of: the row's own verifier, a verifier by name, or a reward model."""
+
+    verifier: str | None = None  # `row`: what each row names in its column `verifier`
+    model: str | None = None  # a model of kind reward in the store
+    weight: float = 1.0
+
+    @model_validator(mode="after")
+    def _one(self) -> Reward:
+        if (self.verifier is None) == (self.model is None):
+            raise RecipeError("a reward has one of `verifier` (row, or a name) and `model`")
+        return self
+
+
+class Rollout(Spec):
+    """Sampling in training."""
+
+    samples: int = Field(default=8, ge=1)  # of each prompt
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    engine: Literal["transformers", "vllm"] = "transformers"
+    rewards: tuple[Reward, ...] = (Reward(verifier="row"),)
+    updates: int = Field(default=1, ge=1)  # optimiser steps on each batch of samples

@@ -1,0 +1,145 @@
+"""train: one stage, from a checkpoint (or random weights) and data to a checkpoint.
+
+In: a mixture or rows, an initial model. Out: kind `model`, as `from_pretrained` reads it; `.log`,
+a row an optimiser step. Shown by: `- {name: models/base, use: train, kind: pretrain, init: …, data:
+mix/pretrain}`. Limit: one stage is one segment: ramps, shifts and anneals are inside, a change of
+architecture or loss is another step.
+
+The first build of a fingerprint wins (`sampled`): sums of floats differ between machines and
+numbers of ranks. On one machine and process, the same recipe gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_serializer, field_validator
+
+from gristmill.step import Output, Phase, Resources, Step, StepRun, Task
+from train import checks
+from train.job import Job
+from train.spec import (
+    Average,
+    Guard,
+    HeldOut,
+    Init,
+    LossSpec,
+    ModelSpec,
+    Optim,
+    Rollout,
+    Rows,
+    Run,
+    Schedule,
+    parse_loss,
+)
+from train.spec.loss import DEFAULT
+
+Kind = Literal["pretrain", "distill", "sft", "reward", "preference", "rl"]
+ROWS = "rows"  # the phase that tokenises rows
+
+
+class Train(Step):
+    """One stage of training."""
+
+    VERSION: ClassVar[int] = 1
+    SAMPLED: ClassVar[bool] = True
+
+    kind: Kind
+    init: Init
+    data: str | Rows  # a mixture, or rows
+    model: ModelSpec = ModelSpec()
+    teacher: str | None = None  # distill: a model of the store that is asked while training
+    reference: str | None = None  # preference and rl; default: the model of `init`
+    optim: Optim = Optim()
+    schedule: Schedule = Schedule()
+    loss: LossSpec | None = None  # default: cross_entropy, kd_top1, bradley_terry, dpo or grpo
+    rollout: Rollout | None = None
+    average: Average | None = None
+    held_out: HeldOut | None = None
+    guard: Guard = Guard()
+    run: Run = Run()
+    seed: int = 0
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _parse_loss(cls, entry: Any) -> LossSpec | None:
+        return None if entry is None else parse_loss(entry)
+
+    @field_serializer("loss")
+    def _dump_loss(self, loss: LossSpec | None) -> dict[str, Any]:
+        chosen = loss or self.objective
+        return {chosen.NAME: chosen.model_dump(mode="json")}
+
+    @property
+    def objective(self) -> LossSpec:
+        """The loss, or the default of the kind."""
+        return self.loss or parse_loss(DEFAULT[self.kind])
+
+    def inputs(self) -> list[str]:
+        refs = self.init.datasets()
+        refs += [self.data] if isinstance(self.data, str) else list(self.data.rows)
+        refs += [ref for ref in (self.teacher, self.reference) if ref]
+        refs += [self.optim.merge.base] if self.optim.merge else []
+        refs += [self.held_out.data] if self.held_out else []
+        refs += [r.model for r in self.rollout.rewards if r.model] if self.rollout else []
+        return list(dict.fromkeys(refs))
+
+    def files(self) -> list[str]:
+        return self.init.files() + (self.data.files() if isinstance(self.data, Rows) else [])
+
+    def limited(self) -> bool:
+        return False
+
+    def packages(self) -> list[str]:
+        names = ["torch", "transformers"]
+        names += ["peft"] if self.model.lora else []
+        return [*names, "trl"] if self.kind == "rl" else names
+
+    def config(self) -> dict[str, Any]:
+        found = super().config()
+        del found["run"]
+        return found
+
+    def check(self) -> None:
+        checks.check_stage(self)
+
+    def outputs(self) -> dict[str, Output]:
+        return {
+            "": Output("model", "weights, config and tokenizer, as `from_pretrained` reads them"),
+            ".log": Output("rows", "what each optimiser step saw and cost"),
+        }
+
+    def phases(self, run: StepRun) -> Iterator[Phase]:
+        checks.check_inputs(self, run)
+        folder = None
+        if isinstance(self.data, Rows):
+            from train.data.prepare import prepare  # tokenizers, no torch
+
+            yield Phase(
+                ROWS, [Task("rows", prepare, {"step": self, "inputs": refs(run)})], unit="rows"
+            )
+            record = run.records(ROWS)[0]
+            folder = str(record.path("rows"))
+            run.facts["rows"] = record.value["rows"]
+            for note in record.value["notes"]:
+                run.note(note)
+        job = Job(self, str(run.store.path), refs(run), str(run.staging / "work"), folder)
+        from train.task import train  # imports torch when it runs, not now
+
+        yield Phase(
+            "train",
+            [Task("train", train, {"job": job}, checks.steps(self, run, folder))],
+            Resources(cpus=self.run.threads or 1),
+            unit="steps",
+            workers=1,  # a model fills the machine
+        )
+        made = run.records("train")[0].value
+        run.facts.update(made["facts"])
+        for note in made["notes"]:
+            run.note(note)
+
+
+def refs(run: StepRun) -> dict[str, str]:
+    """Reference as the recipe writes it -> exact version."""
+    return {name: dataset.ref for name, dataset in run.inputs.items()}

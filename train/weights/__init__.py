@@ -1,0 +1,1 @@
+"""Checkpoint algebra on safetensors: averages, merges, growth, pruning."""
