@@ -101,7 +101,8 @@ class Synthesize(Step):
         return found
 
     def inputs(self) -> list[str]:
-        return forms.datasets(self.from_)
+        models = [ref for spec in self.engines.values() for ref in spec.inputs()]
+        return list(dict.fromkeys([*forms.datasets(self.from_), *models]))
 
     def files(self) -> list[str]:
         found = forms.patterns(self.from_)
@@ -151,7 +152,9 @@ class Synthesize(Step):
             Task(f"{place:05d}", synthesize, {"span": span}, max(1, span.rows))
             for place, span in enumerate(ranges)
         ]
-        setup = partial(set_up, self, str(run.store.path), schema)
+        loaded = {name: spec.resolved(run.inputs) for name, spec in self.engines.items()}
+        ready = self.model_copy(update={"engines": loaded})
+        setup = partial(set_up, ready, str(run.store.path), schema)
         budgeted = self.budget != Budget()
         workers = 1 if budgeted else self.workers
         yield Phase(PHASE, tasks, worker_setup=setup, unit="rows", workers=workers)

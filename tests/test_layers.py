@@ -42,7 +42,7 @@ def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
         assert not above, f"{path.relative_to(ROOT)} imports {sorted(above)}"
 
 
-@pytest.mark.parametrize("module", ["gristmill", "curation", "pipelines.cli"])
+@pytest.mark.parametrize("module", ["gristmill", "curation", "pipelines.cli", "train.step"])
 def test_importing_loads_no_torch(module: str) -> None:
     code = (
         f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"

@@ -104,8 +104,15 @@ def show_dataset(
         return
     shown = {**summary, **{f"build.{key}": value for key, value in summary.pop("build").items()}}
     shown["bytes"] = human(shown["bytes"], "B")
-    show_object({k: v for k, v in shown.items() if k != "build"}, format, dataset.ref)
-    show(schema, format, title="columns")
+    of_rows = {"rows", "text_bytes", "shards", "counted"} if dataset.is_folder else set()
+    shown = {key: value for key, value in shown.items() if key not in {"build", *of_rows}}
+    show_object(shown, format, dataset.ref)
+    if dataset.is_folder:
+        files = dataset.manifest["shards"]
+        listed = [{"file": one["file"], "bytes": human(one["bytes"], "B")} for one in files]
+        show(listed, format, title="files")
+    else:
+        show(schema, format, title="columns")
     show(_config_lines(build.get("config", {})), format, title="config")
     show(drops, format, ["state", "op", "reason", "rows", "share"], title="funnel")
     if tokens := goodput(build):

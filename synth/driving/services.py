@@ -14,6 +14,7 @@ from typing import Any
 
 from gristmill.errors import RecipeError, nearest
 from gristmill.ids import canonical_json
+from gristmill.resident import on_release
 from synth.calls import Engine, Service
 from synth.engines.spec import EngineSpec
 
@@ -33,6 +34,16 @@ class Opened:
 
 _OPEN: dict[str, Opened] = {}  # engines of this process, by all their settings
 _LOCK = threading.Lock()
+
+
+def close_idle() -> None:
+    """Give up the engines that a finished step left open."""
+    with _LOCK:
+        while _OPEN:
+            _OPEN.popitem()[1].engine.close()
+
+
+on_release(close_idle)
 
 
 class Services:

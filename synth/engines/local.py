@@ -7,14 +7,15 @@ Limit: a hub id is fetched by huggingface_hub, whole, when the engine is first a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
+from gristmill.store import Dataset
 from synth.calls import Failure, Model, ModelCall, Ready, Reward
 from synth.engines.rendering import Rendering, load_rendering
 from synth.engines.spec import EngineSpec
@@ -26,14 +27,36 @@ class LocalSpec(EngineSpec):
 
     PLACE: ClassVar[frozenset[str]] = frozenset({"model", "download"})
 
-    model: str = Field(min_length=1)  # a folder, or with `download` a hub id
-    name: str = ""  # in provenance and request keys; default: the folder's name
+    model: str = ""  # a folder, or with `download` a hub id
+    checkpoint: str | None = None  # instead: a model of the store, as `use: train` makes it
+    name: str = ""  # in provenance and request keys; default: the folder's or checkpoint's name
     download: bool = False
     hub_revision: str = ""
     max_model_len: int | None = Field(default=None, ge=2)  # default: what its config says
     dtype: str = "auto"
     pooling: bool = False  # a reward model (sequence classification)
     template_args: dict[str, Any] = Field(default={})  # of the chat template: enable_thinking, …
+
+    @model_validator(mode="after")
+    def _one_model(self) -> LocalSpec:
+        if bool(self.model) == bool(self.checkpoint):
+            raise RecipeError(
+                "name one model: `model: ./folder`, or `checkpoint: models/base` of the store"
+            )
+        return self
+
+    def inputs(self) -> list[str]:
+        return [self.checkpoint] if self.checkpoint else []
+
+    def resolved(self, models: Mapping[str, Dataset]) -> LocalSpec:
+        if self.checkpoint is None:
+            return self
+        found = models[self.checkpoint]
+        if not found.is_folder:
+            kind = found.manifest["kind"]
+            raise RecipeError(f"checkpoint {found.ref} is rows of kind {kind}, not a model")
+        here = {"model": str(found.path), "checkpoint": None, "name": self.name or found.name}
+        return self.model_copy(update=here)
 
     def is_local(self) -> bool:
         """A folder, not a hub id."""
@@ -44,19 +67,23 @@ class LocalSpec(EngineSpec):
         return model_folder(self.model, self.download, self.hub_revision)
 
     def files(self) -> list[str]:
-        if self.download and not self.is_local():
-            return []  # the hub id and its revision stand for them
+        if self.checkpoint or (self.download and not self.is_local()):
+            return []  # its version, or the hub id and its revision, stand for them
         return [file.path for part in deciding_files(self.folder()) for file in part]
 
     def packages(self) -> list[str]:
         return ["transformers"]
 
     def config(self) -> dict[str, Any]:
+        found = super().config()
+        checkpoint = found.pop("checkpoint")
+        if checkpoint is not None:
+            return found | {"checkpoint": checkpoint}
         named = self.name or (Path(self.model).name if self.is_local() else self.model)
-        return super().config() | {"name": named}
+        return found | {"name": named}
 
     def check(self) -> None:
-        if self.download and not self.is_local():
+        if self.checkpoint or (self.download and not self.is_local()):
             return
         limit = context_length(self.folder())
         if limit is not None and self.max_model_len is not None and self.max_model_len > limit:

@@ -6,6 +6,7 @@ Limit: a third party adds engines by the entry point group `gristmill.engines`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gristmill.errors import RecipeError, explain, nearest
+from gristmill.store import Dataset
 from gristmill.values import check_values
 from synth.calls import Engine
 
@@ -37,6 +39,14 @@ class EngineSpec(BaseModel):
     def _plain_values(cls, given: Any) -> Any:
         check_values(cls, given)
         return given
+
+    def inputs(self) -> list[str]:
+        """References of the store's models that it loads."""
+        return []
+
+    def resolved(self, models: Mapping[str, Dataset]) -> EngineSpec:
+        """The spec with folders in the place of its references."""
+        return self
 
     def files(self) -> list[str]:
         """Globs of files that decide the answers: weights, tokenizer."""

@@ -25,6 +25,7 @@ class LossSpec(Spec):
     NAME: ClassVar[str] = ""
     KINDS: ClassVar[frozenset[str]] = frozenset()  # of stages that may use it
     REFERENCE: ClassVar[bool] = False  # whether it needs a reference model's log-probabilities
+    SAMPLES: ClassVar[int] = 1  # the fewest samples of a prompt that it can learn from
 
     @classmethod
     def from_scalar(cls, value: Any) -> LossSpec:
@@ -38,10 +39,11 @@ class LossSpec(Spec):
 
 _HOME = {
     "cross_entropy": "train.spec.losses.cross_entropy",
-    **dict.fromkeys(("kd_top1", "kd_full", "kd_topk", "kd_on_policy"), "train.spec.losses.distill"),
+    **dict.fromkeys(("kd_top1", "kd_full", "kd_topk"), "train.spec.losses.distill"),
     **dict.fromkeys(("dpo", "ipo", "kto", "simpo", "orpo", "rpo"), "train.spec.losses.preference"),
     **dict.fromkeys(("bradley_terry", "soft_label", "attributes"), "train.spec.losses.reward"),
     **dict.fromkeys(("grpo", "rloo", "mdloo", "ppo"), "train.spec.losses.policy"),
+    "kd_on_policy": "train.spec.losses.on_policy",
 }
 GROUP = "gristmill.losses"
 DEFAULT = {

@@ -1,6 +1,6 @@
 """What the policy writes while it learns: samples, their limits and their rewards.
 
-In: `rollout: {samples: 8, max_tokens: 256, rewards: [{verifier: answer}]}`. Out: Rollout.
+In: `rollout: {samples: 8, max_tokens: 256, rewards: [{verifier: exact}]}`. Out: Rollout.
 Shown by: `gristmill plan`. Limit: one policy writes; several are a recipe loop.
 """
 
@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
 from train.spec.base import Spec
+
+ROW = "row"
 
 
 class Reward(Spec):
@@ -25,16 +27,29 @@ class Reward(Spec):
     def _one(self) -> Reward:
         if (self.verifier is None) == (self.model is None):
             raise RecipeError("a reward has one of `verifier` (row, or a name) and `model`")
+        if self.verifier not in (None, ROW):
+            from synth.verify import IN_SANDBOX, verifier
+
+            if self.verifier != IN_SANDBOX:
+                verifier(self.verifier)
         return self
+
+    @property
+    def name(self) -> str:
+        """In the log."""
+        return self.model or str(self.verifier)
 
 
 class Rollout(Spec):
     """Sampling in training."""
 
-    samples: int = Field(default=8, ge=1)  # of each prompt
-    max_tokens: int = Field(default=256, ge=1)
-    temperature: float = Field(default=1.0, gt=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    samples: int = Field(8, ge=1)  # of each prompt
+    max_tokens: int = Field(256, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
     engine: Literal["transformers", "vllm"] = "transformers"
-    rewards: tuple[Reward, ...] = (Reward(verifier="row"),)
-    updates: int = Field(default=1, ge=1)  # optimiser steps on each batch of samples
+    rewards: tuple[Reward, ...] = Field((Reward(verifier=ROW),), min_length=1)
+    updates: int = Field(1, ge=1)  # optimiser steps on each batch of samples
+    # Completions that max_tokens cut: judged as they are, without reward, or not learnt from.
+    truncated: Literal["judge", "zero", "mask"] = "judge"
+    rows: int | None = Field(None, ge=1)  # samples written side by side; default: all of a step
