@@ -1,1 +1,1 @@
-"""Evaluation: a checkpoint's scores as rows, so that SQL compares runs."""
+"""What a model can do, measured; the results are rows, so SQL compares runs."""

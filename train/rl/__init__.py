@@ -1,0 +1,1 @@
+"""The policy writes, is judged, and learns from it: sampling, rewards, batches, objectives."""

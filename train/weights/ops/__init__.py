@@ -1,0 +1,1 @@
+"""Operations on checkpoints, one a file; imported when first named."""
