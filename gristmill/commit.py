@@ -150,7 +150,7 @@ def _publish_files(
 ) -> str:
     """The same for an output that is a folder of files, which keep their names."""
     records = [file.record for file in files]
-    check_files(name, records)
+    check_files(name, kind, records)
     version = version_of(kind, records)
     about = {"name": name, "version": version, "kind": kind, "schema": []}
     _make(store, about, {file.record["file"]: file for file in files}, known, staging)

@@ -62,13 +62,13 @@ def version_of(kind: str, records: Iterable[Mapping[str, Any]]) -> str:
     return short(digest({"kind": kind, "files": counted}))
 
 
-def check_files(name: str, records: Sequence[Mapping[str, Any]]) -> None:
+def check_files(name: str, kind: str, records: Sequence[Mapping[str, Any]]) -> None:
     """Raise StoreError for what a model must not hold: no weights that run code when loaded."""
     for one in records:
         file = one["file"]
         if file.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt")):
             raise StoreError(f"{name}: {file} is a pickle, which runs code; save safetensors")
-    if not any(one["file"] == "config.json" for one in records):
+    if kind == "model" and not any(one["file"] == "config.json" for one in records):
         raise StoreError(
             f"{name}: a model needs config.json; it has {[r['file'] for r in records]}"
         )

@@ -97,6 +97,7 @@ KINDS: dict[str, Kind] = {
         _kind("packed", [(name, kind) for name, kind in PACKED.items()], mapped=tuple(PACKED)),
         _kind("pieces", [(name, kind) for name, kind in PIECES.items()], mapped=tuple(PIECES)),
         _kind("model", [], files=True),  # as `from_pretrained` reads it
+        _kind("pictures", [], files=True),  # PNG files
         _kind("rows", []),  # tables of a step's own: signatures, reports
     ]
 }

@@ -103,6 +103,7 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     VERSION: ClassVar[int] = 1  # raise it when the same input gives other rows
     SAMPLED: ClassVar[bool] = False  # a model's sampling: the first build of a fingerprint wins
+    PATTERNS: ClassVar[tuple[str, ...]] = ()  # keys in which `eval/*` names steps before this one
 
     name: str
     use: str

@@ -24,6 +24,7 @@ from curation.rules import known, rule_set
 from pipelines.steps import GROUP, STEPS, step_class
 from synth import ops as synth_ops
 from synth.engines.spec import ENGINES, spec_class
+from train.spec.loss import loss_class, loss_names
 
 Schema = dict[str, Any]
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{[^}]*\}"}  # where another type is wanted
@@ -153,6 +154,9 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
         properties["from"] = {"anyOf": [{"type": "string"}, {"$ref": _REF + "source"}]}
         properties["ops"] = {"type": "array", "items": {"$ref": _REF + "op"}}
         found.pop("Curate.Op", None)
+    if name == "train":
+        properties["loss"] = _loss(found)
+        found.pop("Train.LossSpec", None)
     if name == "synthesize":
         properties["from"] = {"type": ["string", "array", "object"]}
         properties["do"] = _SYNTH_OPS
@@ -173,12 +177,8 @@ def _op() -> Schema:
 
 def _one_of(refs: dict[str, str], alone: list[str]) -> Schema:
     """A mapping of one name to its options, or one of the names that need none."""
-    mapping = _mapping({name: {"$ref": _REF + ref} for name, ref in refs.items()}, [])
-    return {
-        "if": {"type": "string"},
-        "then": {"enum": alone},
-        "else": {**mapping, "minProperties": 1, "maxProperties": 1},
-    }
+    mapping = _alone_in({name: {"$ref": _REF + ref} for name, ref in refs.items()})
+    return {"if": {"type": "string"}, "then": {"enum": alone}, "else": mapping}
 
 
 def _synth_op() -> Schema:
@@ -199,8 +199,19 @@ def _engine(found: dict[str, Schema]) -> Schema:
     properties = {}
     for name in ENGINES:
         properties[name] = _model(spec_class(name), found)
-    mapping = {**_mapping(properties, []), "minProperties": 1, "maxProperties": 1}
-    return {"anyOf": [mapping, _VARIABLE]}
+    variable = {"patternProperties": {_VARIABLE["pattern"]: {"type": "object"}}}
+    return {"anyOf": [{**_alone_in(properties), **variable}, _VARIABLE]}
+
+
+def _loss(found: dict[str, Schema]) -> Schema:
+    """A name, or a name with its options."""
+    properties = {name: _model(loss_class(name), found) for name in loss_names()}
+    return {"anyOf": [{"enum": loss_names()}, _alone_in(properties), _VARIABLE]}
+
+
+def _alone_in(properties: Schema) -> Schema:
+    """A mapping of one of these."""
+    return {**_mapping(properties, []), "minProperties": 1, "maxProperties": 1}
 
 
 def _op_fields(cls: type[BaseModel]) -> Schema:
@@ -269,7 +280,9 @@ def _model(cls: type[BaseModel], found: dict[str, Schema]) -> Schema:
     validators = cls.__pydantic_decorators__.field_validators.values()
     lenient = {name for v in validators if v.info.mode == "before" for name in v.info.fields}
     for name, inner in schema.pop("$defs", {}).items():
-        inner["properties"] = {key: _or_variable(p) for key, p in inner["properties"].items()}
+        for form in inner.get("anyOf", [inner]):  # a mapping, and text alone
+            fields = form.get("properties", {})
+            fields.update({key: _or_variable(wanted) for key, wanted in fields.items()})
         found[f"{cls.__name__}.{name}"] = inner
     for name, field in cls.model_fields.items():
         key = field.alias or name

@@ -8,9 +8,10 @@ Limit: `${var}` takes values of `vars:` only; there are no expressions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,8 @@ def load_recipe(
     if not entries:
         raise RecipeError(f"{path}: `steps:` is empty; a recipe needs at least one step")
     _override(entries, steps_set)
-    steps = tuple(_step(entry, seed, path) for entry in entries)
-    names = [step.name for step in steps]
+    names = [str(entry.get("name")) for entry in entries]
+    steps = tuple(_step(entry, seed, path, names[:n]) for n, entry in enumerate(entries))
     for step in steps:
         if names.count(step.name) > 1:
             raise RecipeError(f"{path}: two steps are named {step.name!r}; names must differ")
@@ -149,7 +150,10 @@ def _fill(
     if isinstance(value, list):
         return [_fill(item, variables, path, inside) for item in value]
     if isinstance(value, dict):
-        return {key: _fill(item, variables, path, inside) for key, item in value.items()}
+        return {
+            _fill(key, variables, path, inside): _fill(item, variables, path, inside)
+            for key, item in value.items()
+        }
     if not isinstance(value, str):
         return value
 
@@ -247,7 +251,7 @@ def _index(target: list[Any], part: str, key: str) -> int:
     return int(part)
 
 
-def _step(entry: dict[str, Any], seed: int, path: Path) -> Step:
+def _step(entry: dict[str, Any], seed: int, path: Path, before: Sequence[str]) -> Step:
     where = f"{path}: step {entry.get('name')!r}"
     for key in ("name", "use"):
         if not isinstance(entry.get(key), str):
@@ -257,9 +261,25 @@ def _step(entry: dict[str, Any], seed: int, path: Path) -> Step:
         cls = step_class(entry["use"])
         if "seed" in cls.model_fields and entry.get("seed") is None:
             entry = {**entry, "seed": seed}
-        return _made(cls, entry)
+        named = {key: _named(entry[key], before) for key in cls.PATTERNS if key in entry}
+        return _made(cls, {**entry, **named})
     except (RecipeError, StoreError) as error:
         raise RecipeError(f"{where}: {error}") from None
+
+
+def _named(value: Any, before: Sequence[str]) -> Any:
+    """Names for patterns: the steps before this one that match, in their order."""
+    if isinstance(value, dict):
+        return {key: _named(inner, before) for key, inner in value.items()}
+    if isinstance(value, list):
+        found = [_named(inner, before) for inner in value]
+        return [name for inner in found for name in _as_list(inner)]
+    if not isinstance(value, str) or not any(sign in value for sign in "*?["):
+        return value
+    names = [name for name in before if fnmatchcase(name, value)]
+    if not names:
+        raise RecipeError(f"pattern {value!r} matches no step before it{nearest(value, before)}")
+    return names
 
 
 def _made(cls: type[Step], entry: dict[str, Any]) -> Step:

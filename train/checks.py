@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gristmill.errors import RecipeError
 from gristmill.step import StepRun
 from train.spec import Rows
+from train.spec.losses.distill import Distill
 
 if TYPE_CHECKING:
     from train.step import Train
@@ -49,8 +50,25 @@ def check_stage(step: Train) -> None:
         raise RecipeError("quantized weights do not learn; give the stage `model: {lora: {…}}`")
     if step.init.config and step.model.patch:
         raise RecipeError("init.config is a new model: write what `model.patch` says there")
+    if step.teachers and step.kind != "distill":
+        raise RecipeError("`teacher` is for kind distill; leave it out")
+    if isinstance(objective, Distill):
+        _check_teacher(step, objective)
     if step.optim.merge and not objective.REFERENCE:
         raise RecipeError("optim.merge needs a loss with a reference model (dpo, grpo, …)")
+
+
+def _check_teacher(step: Train, loss: Distill) -> None:
+    """The teacher is stored with the rows, or it lives."""
+    if step.teachers:
+        loss.check_live()
+    elif isinstance(step.data, str):
+        raise RecipeError(
+            f"loss {loss.NAME!r} over the mixture {step.data!r} asks a teacher while it trains: "
+            "`teacher: models/large`; or learn from rows of kind teacher: `data: {rows: NAME}`"
+        )
+    else:
+        loss.check_stored()
 
 
 def check_inputs(step: Train, run: StepRun) -> None:
@@ -68,6 +86,11 @@ def check_inputs(step: Train, run: StepRun) -> None:
             raise RecipeError(
                 f"data.rows has {ref!r}, of kind {kind}; a stage of kind {step.kind!r} learns from "
                 f"{' or '.join(ROWS_OF[step.kind])}"
+            )
+        if isinstance(step.objective, Distill) and (kind == "teacher") == bool(step.teachers):
+            raise RecipeError(
+                f"data.rows has {ref!r}, of kind {kind}, and the stage "
+                + ("a `teacher`: these rows hold its answers" if step.teachers else "no `teacher`")
             )
 
 

@@ -6,6 +6,7 @@ Shown by: any `use: train`. Limit: all processes see the same store (a shared fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,17 +35,22 @@ class Job:
 
     def model_folder(self, source: Source) -> Path:
         """The folder of a model: of the store, of the disk, or fetched from a hub by its commit."""
-        if isinstance(source, Hub):
-            from huggingface_hub import snapshot_download
+        return model_folder(source, Store(self.store), self.inputs)
 
-            return Path(snapshot_download(source.hub, revision=source.revision))
-        ref = dataset_of(source)
-        if ref is None:
-            return Path(source).expanduser()
-        dataset = self.dataset(ref)
-        if not dataset.is_folder:
-            raise RecipeError(
-                f"{dataset.ref} is rows of kind {dataset.manifest['kind']}, not a model; name the "
-                "output of `use: train` or `use: checkpoint`"
-            )
-        return dataset.path
+
+def model_folder(source: Source, store: Store, inputs: Mapping[str, str]) -> Path:
+    """The folder of a model. inputs: reference -> exact version, as the run resolved it."""
+    if isinstance(source, Hub):
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(source.hub, revision=source.revision))
+    ref = dataset_of(source)
+    if ref is None:
+        return Path(source).expanduser()
+    dataset = store[inputs[ref]]
+    if not dataset.is_folder:
+        raise RecipeError(
+            f"{dataset.ref} is rows of kind {dataset.manifest['kind']}, not a model; name the "
+            "output of `use: train` or `use: checkpoint`"
+        )
+    return dataset.path

@@ -49,12 +49,13 @@ def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) ->
     folder = Path(job.work) / OUT
     if loop.first_rank:
         save(loop.finished(), opened, folder)
-    return Made(folder, loop.log(), loop.facts(), loop.notes)
+    return Made(folder, loop.log(), {**opened.facts, **loop.facts()}, loop.notes)
 
 
 def save(model: PreTrainedModel, opened: Opened, folder: Path) -> None:
     """Weights, config and tokenizer as `from_pretrained` reads them."""
     shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
+    folder.mkdir(parents=True)
+    opened.finish(model, folder).save_pretrained(folder)
     for name, content in opened.tokenizer.items():
         (folder / name).write_bytes(content)

@@ -49,7 +49,7 @@ class Train(Step):
     init: Init
     data: str | Rows  # a mixture, or rows
     model: ModelSpec = ModelSpec()
-    teacher: str | None = None  # distill: a model of the store that is asked while training
+    teacher: str | tuple[str, ...] | None = None  # distill: models of the store, asked as one
     reference: str | None = None  # preference and rl; default: the model of `init`
     optim: Optim = Optim()
     schedule: Schedule = Schedule()
@@ -76,10 +76,15 @@ class Train(Step):
         """The loss, or the default of the kind."""
         return self.loss or parse_loss(DEFAULT[self.kind])
 
+    @property
+    def teachers(self) -> list[str]:
+        """Models that are asked while training; several are an ensemble."""
+        return [self.teacher] if isinstance(self.teacher, str) else list(self.teacher or ())
+
     def inputs(self) -> list[str]:
         refs = self.init.datasets()
         refs += [self.data] if isinstance(self.data, str) else list(self.data.rows)
-        refs += [ref for ref in (self.teacher, self.reference) if ref]
+        refs += [*self.teachers, *([self.reference] if self.reference else [])]
         refs += [self.optim.merge.base] if self.optim.merge else []
         refs += [self.held_out.data] if self.held_out else []
         refs += [r.model for r in self.rollout.rewards if r.model] if self.rollout else []

@@ -1,19 +1,25 @@
-"""The trainer of all kinds but rl: transformers' own, over micro-batches that are pure functions.
+"""The trainer of all kinds: transformers' own, over micro-batches that are pure functions.
 
-In: Batches and an Objective. Out: trained weights; checkpoints and a log on the way.
+In: Batches and an Objective. Out: trained weights, and what each step saw.
 Shown by: any `use: train`. Limit: one loss a stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import distributed
 from transformers import Trainer
 
+from train.loop.guard import Watchdog
+from train.loop.items import Items
+from train.loop.meter import Meter
+
 Batch = dict[str, torch.Tensor]
+IGNORED = -100  # the label of a place that is not counted
 
 
 class Batches(Protocol):
@@ -30,7 +36,10 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int) -> Batch:
-        """Tensors: int64 input_ids, labels, position_ids [b, seq]; what else the loss needs."""
+        """Tensors: int64 input_ids, labels, position_ids [b, seq]; what else the loss needs.
+
+        `source`, int64[b], numbers the source of each row, for a loss by source.
+        """
 
     def before(self, step: int) -> int:
         """Tokens (of a mixture, padding among them) or rows that steps before `step` have taken."""
@@ -45,6 +54,8 @@ class Loss:
 
     total: torch.Tensor  # mean over what the objective counts in this micro-batch
     metrics: Mapping[str, float | torch.Tensor] = field(default_factory=dict)
+    # Of each row: nats and how many labels they are of [b], for a loss by source.
+    rows: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 class Objective(Protocol):
@@ -54,12 +65,31 @@ class Objective(Protocol):
     def __call__(self, model: Any, batch: Batch, counted: torch.Tensor | None) -> Loss: ...
 
 
-class StageTrainer(Trainer):  # type: ignore[misc]
-    """transformers.Trainer that takes its loss from an objective."""
+class StageTrainer(Trainer):
+    """transformers.Trainer that takes its items and its loss from a stage.
 
-    def __init__(self, *args: Any, objective: Objective, **options: Any) -> None:
+    `by_tokens`: whether the loss is a mean over the labels of the step, else over rows.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        objective: Objective,
+        sources: Sequence[str] = (),
+        by_tokens: bool = True,
+        watchdog: Watchdog | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
-        self.objective = objective
+        self.objective, self.by_tokens, self.watchdog = objective, by_tokens, watchdog
+        self.loss_is_scaled_for_ga = True  # by compute_loss below
+        self.meter = Meter(sources)
+
+    def get_train_dataloader(self) -> Any:
+        """This rank's items from the step on that the run goes on at; none before are touched."""
+        rank, world = self.args.process_index, self.args.world_size
+        first = self.state.global_step * self.args.gradient_accumulation_steps * world
+        return Items(self.train_dataset, first, rank, world, self.args.device.type == "cuda")
 
     def compute_loss(
         self,
@@ -69,4 +99,42 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         num_items_in_batch: torch.Tensor | None = None,
     ) -> Any:
         found = self.objective(model, inputs, num_items_in_batch)
-        return (found.total, {}) if return_outputs else found.total
+        self.meter.see(found.metrics, found.rows, inputs.get("source"))
+        if num_items_in_batch is None:
+            total = found.total / self.current_gradient_accumulation_steps
+        else:
+            total = found.total * self.args.world_size  # ranks' gradients are averaged
+        self.meter.loss = self.meter.loss + total.detach()
+        return (total, {}) if return_outputs else total
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[Batch], device: torch.device
+    ) -> torch.Tensor | None:
+        """Labels that count in the whole step, on all ranks."""
+        if not self.by_tokens or not batch_samples:
+            return None
+        counted = sum((b["labels"][:, 1:] != IGNORED).sum() for b in batch_samples)
+        total = torch.as_tensor(counted).to(device)
+        if self.args.world_size > 1:
+            distributed.all_reduce(total)
+        if self.watchdog is not None:
+            self.watchdog.check_labels(self.state.global_step, int(total))
+        return total
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The norm before clipping; a step that is no number ends the run before its update."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if self.watchdog is not None:
+            self.watchdog.check_numbers(self.state.global_step, float(self.meter.loss), float(norm))
+        self.meter.loss = 0.0
+        return norm
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """What Trainer logs of a step, and what the objective told of it."""
+        if "loss" in logs:
+            logs |= self.meter.take(self.args.device)
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Trainer's own walks over all parameters at each micro-batch; train.loop.speed counts."""
+        return 0

@@ -128,7 +128,7 @@ def _rest(text: str, before: str) -> str:
     place = next(n for n, (now, then) in pairs if now != then)
     raise RecipeError(
         "the chat template prints turns otherwise when more follow: "
-        f"{before[place : place + 60]!r} becomes {text[place : place + 60]!r}, so what is an answer cannot be told; put "
-        "`{% generation %}` marks around the answers in a copy of it, and name that file: "
-        "`template: chat.jinja`"
+        f"{before[place : place + 60]!r} becomes {text[place : place + 60]!r}, so what is an "
+        "answer cannot be told; put `{% generation %}` marks around the answers in a copy of it, "
+        "and name that file: `template: chat.jinja`"
     )

@@ -79,9 +79,7 @@ def _admitted(
     """Rows to let in: as many as fit, but not one by one, since joining copies the cache of all."""
     if not waiting:
         return []
-    longest = max(
-        len(row.prompt) + row.sampling.max_tokens for row in (*writing, waiting[0])
-    )
+    longest = max(len(row.prompt) + row.sampling.max_tokens for row in (*writing, waiting[0]))
     rows = max(1, batch_tokens // longest)
     free = rows - len(writing)
     if writing and free < max(1, rows // 4):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from gristmill.rng import derive_seed
 

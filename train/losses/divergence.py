@@ -13,7 +13,7 @@ import torch
 
 
 def divergence(student: torch.Tensor, teacher: torch.Tensor, beta: float) -> torch.Tensor:
-    """Generalized Jensen-Shannon (Agarwal et al. 2023, arXiv:2306.13649, eq. 1), its ends as in TRL.
+    """Generalized Jensen-Shannon (Agarwal et al. 2023, arXiv:2306.13649, eq. 1), ends as in TRL.
 
     beta 0: KL(teacher || student); 1: KL(student || teacher); between: with the mixture
     M = beta T + (1 - beta) S, beta KL(T || M) + (1 - beta) KL(S || M).

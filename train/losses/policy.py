@@ -22,17 +22,27 @@ Normalize = Literal["grpo", "dapo", "dr_grpo"]
 TINY = 1e-4  # added to a standard deviation, as TRL does
 
 
-def group_advantages(rewards: torch.Tensor, samples: int, scale: Scale = "group") -> torch.Tensor:
+def here(part: torch.Tensor) -> torch.Tensor:
+    """The sum over all ranks where there is one."""
+    return part
+
+
+def group_advantages(
+    rewards: torch.Tensor, samples: int, scale: Scale = "group", total: Total = here
+) -> torch.Tensor:
     """GRPO (Shao et al. 2024, arXiv:2402.03300, §4.1): reward less the group's mean, over its std.
 
     `none` leaves the std out (Dr. GRPO, Liu et al. 2025, arXiv:2503.20783); `batch` takes that of
-    all rewards. The std has n - 1 below.
+    all rewards, which `total` adds up over ranks. The std has n - 1 below.
     """
     groups = rewards.view(-1, samples)
     centred = groups - groups.mean(dim=1, keepdim=True)
     if scale == "none":
         return centred.flatten()
-    std = groups.std(dim=1, keepdim=True) if scale == "group" else rewards.std()
+    if scale == "group":
+        std = groups.std(dim=1, keepdim=True)
+    else:
+        std = moments(rewards, torch.ones_like(rewards), total)[1].sqrt()
     return (centred / (std + TINY)).flatten()
 
 
@@ -64,8 +74,9 @@ def token_rewards(
     """PPO's rewards a token [n, t] (Ouyang et al. 2022, arXiv:2203.02155): the KL penalty at each,
     the reward at the last."""
     found = torch.zeros_like(logps) if reference is None else -beta * (logps - reference) * mask
-    last = mask.sum(dim=1).long() - 1
-    found[torch.arange(len(last), device=last.device), last.clamp(min=0)] += rewards
+    places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    last = (mask * places).argmax(dim=1)
+    found[torch.arange(len(last), device=mask.device), last] += rewards.to(found.dtype)
     return found * mask
 
 
@@ -88,13 +99,18 @@ def gae(
     return found, (found + values) * mask
 
 
-def whitened(
-    values: torch.Tensor, mask: torch.Tensor, total: Total = lambda part: part
-) -> torch.Tensor:
-    """Mean 0 and variance 1 over the tokens of the mask; `total` adds a sum up over all ranks."""
-    count = total(mask.sum()).clamp(min=2)
+def moments(
+    values: torch.Tensor, mask: torch.Tensor, total: Total = here
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance (n - 1 below) over what the mask counts on all ranks."""
+    count = total(mask.sum()).clamp(min=1)
     mean = total((values * mask).sum()) / count
-    variance = total(((values - mean).square() * mask).sum()) / (count - 1)
+    return mean, total(((values - mean).square() * mask).sum()) / (count - 1).clamp(min=1)
+
+
+def whitened(values: torch.Tensor, mask: torch.Tensor, total: Total = here) -> torch.Tensor:
+    """Mean 0 and variance 1 over the tokens of the mask."""
+    mean, variance = moments(values, mask, total)
     return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
 
 

@@ -69,7 +69,9 @@ def made(cls: type[PreTrainedConfig], options: Mapping[str, Any], where: str) ->
         check_rope(rope, where)
     act = options.get("hidden_act")
     if act is not None and act not in ACT2FN:
-        raise RecipeError(f"{where}.hidden_act is {act!r}, no activation{nearest(str(act), ACT2FN)}")
+        raise RecipeError(
+            f"{where}.hidden_act is {act!r}, no activation{nearest(str(act), ACT2FN)}"
+        )
     try:
         config = cls(**options)
     except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
@@ -84,8 +86,8 @@ def check_longest(config: PreTrainedConfig, longest: int | None, where: str) -> 
     if longest is None or most is None or longest <= most:
         return
     raise RecipeError(
-        f"{where}: max_position_embeddings is {most:,}, the mixture has rows of {longest:,} tokens; "
-        f"raise it (`max_position_embeddings: {longest}`), or make shorter rows"
+        f"{where}: max_position_embeddings is {most:,}, the mixture has rows of {longest:,} "
+        f"tokens; raise it (`max_position_embeddings: {longest}`), or make shorter rows"
     )
 
 

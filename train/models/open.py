@@ -1,24 +1,30 @@
 """The model of a stage: from a configuration or a checkpoint, with its patch, and its tokenizer.
 
 In: a job. Out: Opened. Shown by: any `use: train`.
-Limit: weights are float32; `model.dtype` is that of the forward pass.
+Limit: weights are float32; `model.dtype` is that of the forward pass. Quantised weights are frozen.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from gristmill.errors import RecipeError
-from mixtures.plan import open_plan
-from mixtures.tokens.tokenizer_sources import read_source
-from mixtures.tokens.tokenizers import FILES, from_files, tokenizer_files
 from train.job import Job
+from train.models import adapters
+from train.models.config import check_longest, filled, folder_config, patched
+from train.models.vocabulary import check_size, longest_row, named, tokenizer_of
+from train.spec import ModelSpec
+
+__all__ = ["Opened", "load_folder", "open_model", "tokenizer_of"]
+
+
+def _as_it_is(model: Any, folder: Path) -> PreTrainedModel:
+    return model
 
 
 @dataclass
@@ -29,61 +35,74 @@ class Opened:
     tokenizer: dict[str, bytes]
     origin: str  # for people: where the weights come from
     facts: dict[str, Any] = field(default_factory=dict)
+    # What is saved of the trained model: adapters are merged, or put beside into the folder.
+    finish: Callable[[Any, Path], PreTrainedModel] = _as_it_is
 
 
 def open_model(job: Job) -> Opened:
-    """Random weights or a checkpoint, as `init` and `model` say."""
-    init = job.step.init
+    """Random weights or a checkpoint, as `init` and `model` say.
+
+    Raises RecipeError for configs that cannot be, patches that change a shape, a tokenizer that is
+    not the data's, packages or a GPU that quantised weights need.
+    """
+    step = job.step
+    adapters.check_packages(step.model)
     tokenizer = tokenizer_of(job)
-    if init.config:
-        config = filled(init.config, tokenizer)
-        made = AutoModelForCausalLM.from_config(
-            config, attn_implementation=job.step.model.attention
-        )
-        return Opened(made, tokenizer, f"random {config.model_type}")
-    assert init.from_ is not None
-    folder = job.model_folder(init.from_)
-    config = AutoConfig.from_pretrained(folder)
-    for key, value in job.step.model.patch.items():
-        if not hasattr(config, key):
-            raise RecipeError(f"model.patch.{key}: the config of {folder} has no such key")
-        setattr(config, key, value)
+    if step.init.config:
+        config = filled(step.init.config, tokenizer)
+        origin, key = f"random {config.model_type}", "init.config"
+    else:
+        assert step.init.from_ is not None
+        folder = job.model_folder(step.init.from_)
+        config = folder_config(folder)
+        if step.model.patch:
+            config = patched(config, step.model.patch)
+        origin, key = named(job, step.init.from_), "model.patch"
+    check_size(config.vocab_size, tokenizer, "init.config" if step.init.config else origin)
+    check_longest(config, longest_row(job), key)
+    if step.init.config:
+        made = AutoModelForCausalLM.from_config(config, attn_implementation=step.model.attention)
+        opened = Opened(made, tokenizer, origin)
+    else:
+        loaded = load_folder(folder, step.model, config)
+        opened = Opened(loaded, tokenizer, origin)
+    if step.model.lora is not None:
+        again = None if step.init.config else folder
+        opened.model, opened.finish = adapters.adapt(opened.model, step.model, again)
+    opened.facts = _facts(opened)
+    return opened
+
+
+def load_folder(
+    folder: Path, model: ModelSpec | None = None, config: PreTrainedConfig | None = None
+) -> PreTrainedModel:
+    """A model folder in float32 (or quantised, as `model` says), an adapter beside it merged."""
+    spec = model or ModelSpec()
+    options = adapters.quantized(spec.quantize) if spec.quantize else {}
     loaded = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, attn_implementation=job.step.model.attention, dtype="float32"
+        folder,
+        config=config or folder_config(folder),
+        attn_implementation=spec.attention,
+        dtype="float32",
+        **options,
     )
-    return Opened(loaded, tokenizer, str(init.from_))
+    beside = folder / adapters.BESIDE
+    if not beside.is_dir():
+        found: PreTrainedModel = loaded
+        return found
+    if spec.quantize:
+        raise RecipeError(
+            f"{folder} has an adapter beside its weights, which cannot be merged into "
+            f"{spec.quantize} weights; train it with `lora: {{merge: true}}`"
+        )
+    return adapters.merged(loaded, beside)
 
 
-def tokenizer_of(job: Job) -> dict[str, bytes]:
-    """Name -> content of the tokenizer's files: init's own, the checkpoint's, or the mixture's."""
-    init, step = job.step.init, job.step
-    if init.tokenizer is not None:
-        return read_source(init.tokenizer, job.inputs, job.store)
-    if init.from_ is not None:
-        folder = job.model_folder(init.from_)
-        return {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
-    if isinstance(step.data, str):
-        plan = open_plan(job.store, job.inputs[step.data])
-        from gristmill.store import Store
-
-        return tokenizer_files(Store(job.store)[plan.spec.tokenizer])
-    raise RecipeError("init.config needs `init.tokenizer`: rows are tokenised with it")
-
-
-def filled(given: Mapping[str, Any], tokenizer: Mapping[str, bytes]) -> Any:
-    """transformers' config with the tokenizer's sizes and special tokens."""
-    loaded = from_files(dict(tokenizer), "init.tokenizer")
-    known = {
-        "vocab_size": loaded.tokenizer.get_vocab_size(),
-        "bos_token_id": loaded.bos,
-        "eos_token_id": loaded.eos,
-        "pad_token_id": loaded.pad,
+def _facts(opened: Opened) -> dict[str, Any]:
+    weights = list(opened.model.parameters())
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    return {
+        "from": opened.origin,
+        "parameters": opened.model.num_parameters(),
+        "trained_parameters": trained,
     }
-    options = {**known, **given}
-    return AutoConfig.for_model(options.pop("model_type"), **options)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder."""
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found

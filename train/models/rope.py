@@ -44,7 +44,9 @@ def check_rope(given: Any, where: str) -> None:
         return
     kind = given.get("rope_type", "default")
     if kind not in TYPES:
-        raise RecipeError(f"{where}.rope_parameters.rope_type is {kind!r}{nearest(str(kind), TYPES)}")
+        raise RecipeError(
+            f"{where}.rope_parameters.rope_type is {kind!r}{nearest(str(kind), TYPES)}"
+        )
     must, may = TYPES[kind]
     for key in given:
         if key not in _ALL | must | may:
@@ -59,14 +61,21 @@ def check_rope(given: Any, where: str) -> None:
 def patched_rope(
     before: Mapping[str, Any], patch: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The old parameters with the patch. Another type starts anew, but for theta; one that scales is
-    told the length that the checkpoint was trained at, not the one that the patch asks for."""
+    """The old parameters with the patch. Another type starts anew, but for theta.
+
+    A type that scales is told the length that the checkpoint was trained at, not the one that the
+    patch asks for.
+    """
     old = before.get("rope_parameters") or {}
     if any(isinstance(value, Mapping) for value in {**old, **patch}.values()):
         return {**old, **patch}
     kind = patch.get("rope_type", old.get("rope_type", "default"))
     same = kind == old.get("rope_type", "default")
-    kept = old if same else {key: old[key] for key in ("rope_theta", "partial_rotary_factor") if key in old}
+    kept = (
+        old
+        if same
+        else {key: old[key] for key in ("rope_theta", "partial_rotary_factor") if key in old}
+    )
     found = {**kept, **patch, "rope_type": kind}
     length = old.get(_LENGTH, before.get("max_position_embeddings"))
     if kind in SCALED and length is not None:

@@ -51,7 +51,9 @@ def folder_files(folder: Path) -> Files:
     return {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
 
 
-def must_agree(first: str, files: Mapping[str, bytes], second: str, other: Mapping[str, bytes]) -> None:
+def must_agree(
+    first: str, files: Mapping[str, bytes], second: str, other: Mapping[str, bytes]
+) -> None:
     """RecipeError, naming both, unless two tokenizers encode the same."""
     ours, theirs = tokenizer_digest(files), tokenizer_digest(other)
     if ours == theirs:
@@ -76,8 +78,8 @@ def check_size(size: int, files: Mapping[str, bytes], where: str) -> None:
     tokens = from_files(dict(files), where).vocab_size
     if size < tokens:
         raise RecipeError(
-            f"{where}: vocab_size is {size:,}, the tokenizer has {tokens:,} tokens; leave vocab_size "
-            "out (it is filled in), or name the tokenizer that the model was trained with"
+            f"{where}: vocab_size is {size:,}, the tokenizer has {tokens:,} tokens; leave "
+            "vocab_size out (it is filled in), or name the tokenizer of the model"
         )
 
 

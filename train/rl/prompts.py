@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gristmill.errors import RecipeError
 from train.trainer import Batch
 
 
@@ -40,6 +41,11 @@ class PromptBatches:
         self.updates = updates
         self.steps = len(rows) * updates
         self._rows = rows
+        if rows and len(rows[-1]) < parts:
+            raise RecipeError(
+                f"the last step has {len(rows[-1])} prompts for {parts} micro-batches (run.ranks and "
+                "run.micro_batch); choose data.batch or data.epochs so that it has as many"
+            )
 
     def __len__(self) -> int:
         return self.steps * self.per_step
@@ -48,12 +54,8 @@ class PromptBatches:
         """int64 `prompts` [b], and `places` [b]: which of the step's rows they are."""
         step, part = divmod(number, self.per_step)
         rows = self._rows[step // self.updates]
-        each = len(rows) // self.per_step
-        first = part * each
-        return {
-            "prompts": torch.tensor(rows[first : first + each]),
-            "places": torch.arange(first, first + each),
-        }
+        first, last = (len(rows) * n // self.per_step for n in (part, part + 1))
+        return {"prompts": torch.tensor(rows[first:last]), "places": torch.arange(first, last)}
 
     def before(self, step: int) -> int:
         whole, part = divmod(step, self.updates)
@@ -62,3 +64,9 @@ class PromptBatches:
 
     def named(self, step: int) -> list[str]:
         return [self.prompts[number].name for number in self._rows[step // self.updates]]
+
+
+def parts_of(batch: int, micro_batch: int | None, ranks: int) -> int:
+    """Micro-batches a step, so that none has more than `micro_batch` prompts."""
+    each = -(-batch // ranks)
+    return ranks * (1 if micro_batch is None else -(-each // micro_batch))

@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from gristmill.errors import RecipeError
+from mixtures.tokens.chat import open_chat_tokenizer, render
 from mixtures.tokens.tokenizers import FILES
-from train.data.chat import open_tokenizer, render
 from train.rl.prompts import Prompt
 
 _ROWS = 64  # conversations of one pass
@@ -26,7 +26,7 @@ class RewardModel:
 
     def __init__(self, folder: Path, name: str) -> None:
         files = {file: (folder / file).read_bytes() for file in FILES if (folder / file).is_file()}
-        self._tokenizer = open_tokenizer(files)
+        self._tokenizer = open_chat_tokenizer(files)
         self._model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32")
         if self._model.config.num_labels != 1:
             raise RecipeError(
@@ -36,13 +36,13 @@ class RewardModel:
         self._model.eval().requires_grad_(False)
         self._model.to("cuda" if torch.cuda.is_available() else "cpu")
 
-    @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float]:
         found: list[float] = []
         for start in range(0, len(prompts), _ROWS):
             part = slice(start, start + _ROWS)
             rows = [self._ids(p, t) for p, t in zip(prompts[part], texts[part], strict=True)]
-            found += self._scores(rows)
+            with torch.no_grad():
+                found += self._scores(rows)
         return found
 
     def _ids(self, prompt: Prompt, text: str) -> list[int]:

@@ -17,7 +17,6 @@ from gristmill.errors import GristmillError, RecipeError
 from synth.calls import Failure
 from synth.sandbox.examine import examination, verdict
 from synth.sandbox.pool import SandboxPool
-from synth.score.maths import JUDGED_WRONG
 from synth.verify import IN_SANDBOX, fault_of_answer, verifier
 from synth.verify.code import program
 from train.job import Job
@@ -130,7 +129,7 @@ class Verifiers:
                 under_way -= 1
                 if not isinstance(answer, Failure):
                     found.append((number, float(verdict(answer.value).whole)))
-                elif answer.reason in JUDGED_WRONG and not answer.detail.startswith("sandbox"):
+                elif answer.reason == "rejected":  # no program that the sandbox takes
                     found.append((number, 0.0))
                 else:
                     raise GristmillError(

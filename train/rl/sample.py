@@ -41,7 +41,6 @@ class Written:
     ended: bool  # False: max_tokens cut it
 
 
-@torch.no_grad()
 def write(
     model: Any,
     prompts: Sequence[Sequence[int]],

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mixtures.blend.schedule import Position
+from gristmill.errors import RecipeError
+from mixtures.blend.schedule import Position, amount
 from train.spec.base import Spec
 
 
@@ -18,6 +19,19 @@ class Average(Spec):
     """The stage's weights become this average; without one, they are those of the last step."""
 
     kind: Literal["uniform", "ema"] = "uniform"
-    last: int = Field(default=5, ge=1)  # uniform: so many points, the stage's end among them
+    # uniform: so many points, the stage's end among them.
+    last: int = Field(default=5, ge=1)
     every: Position = 0.02  # distance of two points of `uniform`: part of the stage, or an amount
     decay: float = Field(default=0.999, gt=0, lt=1)  # ema: a step
+
+    @model_validator(mode="after")
+    def _fits(self) -> Average:
+        if amount(self.every, "average.every") == 0:
+            raise RecipeError("average.every is 0: a distance is more than 0")
+        other = {"uniform": {"decay"}, "ema": {"last", "every"}}[self.kind]
+        if given := self.model_fields_set & other:
+            raise RecipeError(
+                f"average: {sorted(given)[0]} is not of kind {self.kind!r}; uniform has last and "
+                "every, ema has decay"
+            )
+        return self

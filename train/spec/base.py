@@ -6,9 +6,17 @@ Shown by: `gristmill plan`. Limit: what needs the data or the model is checked w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from gristmill.values import check_values
 
@@ -25,3 +33,32 @@ class Spec(BaseModel):
     def _plain_values(cls, given: Any) -> Any:
         check_values(cls, given)
         return given
+
+
+class Short(Spec):
+    """Settings that may be written as text alone: the value of the field SHORT."""
+
+    SHORT: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {cls.SHORT: given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler.resolve_ref_schema(handler(core)), {"type": "string"}]}
+
+
+def _listed(given: Any) -> Any:
+    return (given,) if isinstance(given, str) else given
+
+
+# One name, or several.
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
+]

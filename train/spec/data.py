@@ -6,17 +6,17 @@ Rows. Shown by: `gristmill plan`. Limit: rows are read whole once, to be tokenis
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from train.spec.base import Spec
+from train.spec.base import Names, Spec
 
 
 class Rows(Spec):
     """Rows that are tokenised before the first step: chat, preference, prompt, teacher."""
 
-    rows: tuple[str, ...]  # datasets, one after the other before they are shuffled
+    rows: Names  # datasets, one after the other before they are shuffled
     where: str | None = None  # SQL over their columns
     batch: int = Field(default=32, ge=1)  # rows an optimiser step
     epochs: float = Field(default=1.0, gt=0)  # each in an order of its own
@@ -24,11 +24,6 @@ class Rows(Spec):
     too_long: Literal["drop", "cut"] = "drop"  # counted either way; cut: the answer's end
     order: Literal["shuffle", "given"] = "shuffle"
     template: str | None = None  # a chat template's file; default: the tokenizer's, else ours
-
-    @field_validator("rows", mode="before")
-    @classmethod
-    def _several(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
 
     def files(self) -> list[str]:
         """Files on disk whose content decides."""

@@ -6,17 +6,19 @@ Shown by: `gristmill plan`. Limit: a hub is asked only for an exact commit, when
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
 from mixtures.tokens.tokenizer_sources import Source, dataset_of, files_of
-from train.spec.base import Spec
+from train.spec.base import Short
 
 
-class Init(Spec):
+class Init(Short):
     """One of `from` and `config`."""
+
+    SHORT: ClassVar[str] = "from"
 
     # A model of the store, ./folder (as `save_pretrained` writes it), or {hub, revision}.
     from_: Source | None = Field(default=None, alias="from")
@@ -25,11 +27,6 @@ class Init(Spec):
         default={}
     )  # of transformers: model_type and its keys; random weights
     tokenizer: Source | None = None  # default: the checkpoint's, or the mixture's
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return {"from": given} if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _one(self) -> Init:

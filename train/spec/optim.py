@@ -1,7 +1,7 @@
 """The optimiser of a stage.
 
 In: `optim: {name: adamw, lr: 3e-4, weight_decay: 0.1, clip: 1}`. Out: Optim.
-Shown by: `gristmill plan`. Limit: one learning rate for all weights, but what `mup` scales.
+Shown by: `gristmill plan`. Limit: one learning rate for all weights.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ class Optim(Spec):
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = Field(default=1e-8, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd, rmsprop and muon
-    weight_decay: float = Field(default=0.1, ge=0)  # of matrices; norms and biases have none
+    weight_decay: float = Field(default=0.1, ge=0)  # of matrices, but not of embeddings
     clip: float = Field(default=1.0, ge=0)  # global gradient norm; 0: none
     merge: OnlineMerge | None = None

@@ -43,13 +43,15 @@ class Reward(Spec):
 class Rollout(Spec):
     """Sampling in training."""
 
-    samples: int = Field(8, ge=1)  # of each prompt
-    max_tokens: int = Field(256, ge=1)
-    temperature: float = Field(1.0, gt=0)
-    top_p: float = Field(1.0, gt=0, le=1)
+    samples: int = Field(default=8, ge=1)  # of each prompt
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
     engine: Literal["transformers", "vllm"] = "transformers"
-    rewards: tuple[Reward, ...] = Field((Reward(verifier=ROW),), min_length=1)
-    updates: int = Field(1, ge=1)  # optimiser steps on each batch of samples
+    rewards: tuple[Reward, ...] = Field(default=(Reward(verifier=ROW),), min_length=1)
+    updates: int = Field(default=1, ge=1)  # optimiser steps on each batch of samples
     # Completions that max_tokens cut: judged as they are, without reward, or not learnt from.
     truncated: Literal["judge", "zero", "mask"] = "judge"
-    rows: int | None = Field(None, ge=1)  # samples written side by side; default: all of a step
+    rows: int | None = Field(
+        default=None, ge=1
+    )  # samples written side by side; default: all of a step

@@ -16,6 +16,7 @@ from typing import Any
 from gristmill.errors import RecipeError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"  # as peft saves them
 # Bytes of an entry, by the names that the format uses.
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 SIZES |= {"U8": 1, "BOOL": 1}
@@ -50,7 +51,11 @@ class Folder:
 
 
 def read_folder(path: Path, label: str) -> Folder:
-    """Config and headers of a model; RecipeError for what is no whole model."""
+    """Config and headers of a model, or of an adapter; RecipeError for what is neither."""
+    if (path / ADAPTER_CONFIG).is_file() and (path / ADAPTER).is_file():
+        adapted = read_header(path / ADAPTER)
+        config = _read_json(path / ADAPTER_CONFIG, label)
+        return Folder(label, path, config, adapted, dict.fromkeys(adapted, ADAPTER))
     config = _read_json(path / "config.json", label)
     if "quantization_config" in config:
         raise RecipeError(

@@ -6,7 +6,7 @@ Shown by: `average`, `ties`, `slerp`, … Limit: integers and booleans are taken
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.errors import RecipeError
@@ -38,12 +38,12 @@ class Merge(WeightOp):
             first = models[0].raw(name)
             if not first.is_floating_point():
                 return Made(first)
-            return self.combine(name, [model[name] for model in models], seed)
+            return self.combine(name, (model[name] for model in models), seed)
 
         return make
 
-    def combine(self, name: str, tensors: list[Tensor], seed: int) -> Made:
-        """One tensor, of float64 tensors in the order of `sources`."""
+    def combine(self, name: str, tensors: Iterable[Tensor], seed: int) -> Made:
+        """One tensor, of float64 tensors in the order of `sources`, each read when it is asked."""
         raise RecipeError(f"op {self.NAME!r} has no combine()")
 
 

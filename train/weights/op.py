@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gristmill.errors import RecipeError
 from gristmill.registry import Registry, made
 from mixtures.tokens.tokenizer_sources import Source
 from train.spec.base import Spec
+from train.spec.init import model_files
 from train.weights.folder import Entry, Folder
 
 if TYPE_CHECKING:
@@ -59,6 +61,14 @@ class WeightOp(Spec):
     def sources(self) -> list[Source]:
         """The models it reads; the first gives config and tokenizer."""
         raise RecipeError(f"op {self.NAME!r} names no sources()")
+
+    def files(self) -> list[str]:
+        """Files on disk whose content decides."""
+        return [file for source in self.sources() for file in model_files(source)]
+
+    def inner(self, place: int, folder: Path) -> Path:
+        """The folder that is meant where a source (by its place) holds another."""
+        return folder
 
     def reference(self) -> int:
         """The model from which the report measures distances, by its place in `sources`."""

@@ -42,10 +42,9 @@ def write_weights(
         _write_file(folder / WEIGHTS, parts[0], make)
         return [WEIGHTS]
     names = [
-        f"model-{number:05d}-of-{len(parts):05d}.safetensors"
-        for number in range(1, len(parts) + 1)
+        f"model-{number:05d}-of-{len(parts):05d}.safetensors" for number in range(1, len(parts) + 1)
     ]
-    where = {}
+    where: dict[str, str] = {}
     for name, part in zip(names, parts, strict=True):
         _write_file(folder / name, part, make)
         where |= dict.fromkeys(part, name)

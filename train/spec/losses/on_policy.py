@@ -15,7 +15,7 @@ class OnPolicy(LossSpec):
 
     KINDS: ClassVar[frozenset[str]] = frozenset({"distill"})
 
-    beta: float = Field(0.5, ge=0, le=1)  # 0: KL(T || S); 1: KL(S || T); between: JSD
+    beta: float = Field(default=0.5, ge=0, le=1)  # 0: KL(T || S); 1: KL(S || T); between: JSD
 
     def open(self) -> Any:
         from train.rl.objective import on_policy_objective

@@ -15,7 +15,9 @@ class PolicyLoss(LossSpec):
     KINDS: ClassVar[frozenset[str]] = frozenset({"rl"})
     REFERENCE: ClassVar[bool] = True
 
-    beta: float = Field(0.05, ge=0)  # of the KL with the reference; 0: no reference is loaded
+    beta: float = Field(
+        default=0.05, ge=0
+    )  # of the KL with the reference; 0: no reference is loaded
 
     def open(self) -> Any:
         from train.rl.objective import policy_objective
@@ -29,9 +31,9 @@ class Grpo(PolicyLoss):
 
     SAMPLES: ClassVar[int] = 2
 
-    beta: float = Field(0.0, ge=0)
-    epsilon: float = Field(0.2, gt=0, lt=1)  # ratios below 1 - epsilon are cut
-    epsilon_high: float | None = Field(None, gt=0)  # above 1 + this; default: epsilon
+    beta: float = Field(default=0.0, ge=0)
+    epsilon: float = Field(default=0.2, gt=0, lt=1)  # ratios below 1 - epsilon are cut
+    epsilon_high: float | None = Field(default=None, gt=0)  # above 1 + this; default: epsilon
     scale_rewards: Literal["group", "batch", "none"] = "group"  # by which standard deviation
     normalize: Literal["grpo", "dapo", "dr_grpo"] = "dapo"  # over rows, tokens, or a constant
 
@@ -42,8 +44,8 @@ class Rloo(PolicyLoss):
 
     SAMPLES: ClassVar[int] = 2
 
-    epsilon: float = Field(0.2, gt=0, lt=1)
-    epsilon_high: float | None = Field(None, gt=0)
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    epsilon_high: float | None = Field(default=None, gt=0)
 
 
 @register_loss("mdloo")
@@ -55,18 +57,18 @@ class Mdloo(PolicyLoss):
 
     SAMPLES: ClassVar[int] = 2
 
-    eta: float = Field(1.0, gt=0)  # larger: longer steps
+    eta: float = Field(default=1.0, gt=0)  # larger: longer steps
 
 
 @register_loss("ppo")
 class Ppo(PolicyLoss):
     """Clipped tokens with a value model; beta * KL is taken from the reward of each token."""
 
-    epsilon: float = Field(0.2, gt=0, lt=1)
-    epsilon_high: float | None = Field(None, gt=0)
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    epsilon_high: float | None = Field(default=None, gt=0)
     value: Literal["head", "model"] = "head"  # on the policy's own states, or a network beside it
-    value_weight: float = Field(0.1, gt=0)
-    epsilon_value: float = Field(0.2, gt=0)
-    gamma: float = Field(1.0, gt=0, le=1)
-    lam: float = Field(0.95, ge=0, le=1)
+    value_weight: float = Field(default=0.1, gt=0)
+    epsilon_value: float = Field(default=0.2, gt=0)
+    gamma: float = Field(default=1.0, gt=0, le=1)
+    lam: float = Field(default=0.95, ge=0, le=1)
     whiten: bool = True  # advantages: mean 0, variance 1 over the step's tokens

@@ -1,0 +1,102 @@
+"""rl: the policy writes, judges reward it, its gradient moves it; kd_on_policy: a teacher does.
+
+In: rows of kind `prompt`. Out: a Stage with a trainer of its own, over train.loop.
+Shown by: `pipelines/recipes/train/rl.yaml`.
+Limit: one policy, one turn; `engine: vllm` needs a GPU.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+
+from gristmill.errors import RecipeError
+from mixtures.tokens.chat import open_chat_tokenizer
+from train.data.prepared import open_prepared
+from train.job import Job
+from train.kinds.stage import Stage
+from train.models.open import Opened
+from train.rl.critic import attach
+from train.rl.frozen import frozen, reference_of
+from train.rl.objective import PolicyObjective
+from train.rl.prompts import PromptBatches, parts_of
+from train.rl.read import order, read_prompts
+from train.rl.rewards import open_rewards
+from train.rl.rollout import Rollouts
+from train.rl.sample import Drawing
+from train.rl.trainer import PolicyTrainer
+from train.spec import Rollout, Rows
+from train.spec.losses.on_policy import OnPolicy
+from train.spec.losses.policy import Ppo
+
+
+def open_stage(job: Job, opened: Opened) -> Stage:
+    """Prompts, judges, and the loop around them; of kind distill with the loss kd_on_policy too."""
+    step, policy = job.step, opened.model
+    rollout = step.rollout
+    assert rollout is not None and job.rows is not None and isinstance(step.data, Rows)
+    prepared = open_prepared(job.rows)
+    tokenizer = open_chat_tokenizer(opened.tokenizer, prepared.meta.template)
+    drawing = _drawing(rollout, policy, tokenizer)
+    context = policy.config.get_text_config().max_position_embeddings
+    room = min(step.data.max_length, context) - rollout.max_tokens
+    prompts, longer = read_prompts(prepared, room)
+    objective: PolicyObjective = step.objective.open()
+    objective.temperature = rollout.temperature
+    rewards = reference = None
+    if isinstance(objective.spec, OnPolicy):
+        objective.teacher = frozen(job, _teacher(job), policy)
+    else:
+        rewards = open_rewards(job, rollout.rewards, prompts)
+        reference = reference_of(job, policy) if objective.spec.beta else None
+    if isinstance(objective.spec, Ppo):
+        if step.model.lora:
+            raise RecipeError("loss ppo trains a critic beside the weights; leave model.lora out")
+        objective.critic = attach(policy, objective.spec.value)
+    rollouts = Rollouts(
+        rollout,
+        step.seed,
+        prompts,
+        drawing,
+        lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)),
+        objective,
+        rewards,
+        reference,
+    )
+    rows = order(step.data, step.seed, len(prompts))
+    parts = parts_of(step.data.batch, step.run.micro_batch, step.run.ranks)
+    batches = PromptBatches(prompts, rows, parts, rollout.updates)
+
+    def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> PolicyTrainer:
+        return PolicyTrainer(
+            args=TrainingArguments(**arguments),
+            objective=objective,
+            rollouts=rollouts,
+            folder=Path(job.work) / "rollouts",
+            **given,
+        )
+
+    return Stage(policy, batches, objective, trainer)
+
+
+def _drawing(rollout: Rollout, policy: Any, tokenizer: Any) -> Drawing:
+    """How completions are drawn, and where they end; the saved model says the same to engines."""
+    listed = policy.generation_config.eos_token_id
+    stop = set([listed] if isinstance(listed, int) else listed or [])
+    stop |= {tokenizer.eos_token_id} - {None}
+    if not stop:
+        raise RecipeError(
+            "neither the tokenizer nor the model has an end-of-text token, so no completion could "
+            "end; give the tokenizer one (`train_tokenizer: {eos: …}`)"
+        )
+    policy.generation_config.eos_token_id = sorted(stop)
+    policy.generation_config.pad_token_id = tokenizer.pad_token_id
+    return Drawing(rollout.max_tokens, rollout.temperature, rollout.top_p, tuple(sorted(stop)))
+
+
+def _teacher(job: Job) -> str:
+    if len(job.step.teachers) != 1:
+        raise RecipeError("loss kd_on_policy asks one teacher: `teacher: models/NAME`")
+    return job.step.teachers[0]

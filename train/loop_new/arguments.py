@@ -1,0 +1,76 @@
+"""What transformers.TrainingArguments are told.
+
+In: a job and its stage. Out: keyword arguments. Shown by: any `use: train`.
+Limit: FSDP2 is on where there are several ranks on GPUs; a CPU's ranks are DDP over gloo.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gristmill.errors import RecipeError
+from gristmill.rng import derive_seed
+from mixtures.plan.adapters import TRAINER
+from train.job import Job
+from train.kinds.stage import Stage
+
+
+def on_cpu(job: Job) -> bool:
+    """Whether the stage runs on the CPU."""
+    device = job.step.run.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("run.device is 'cuda', and torch sees no GPU here; write auto or cpu")
+    return device == "cpu" or not torch.cuda.is_available()
+
+
+def sharded(job: Job) -> bool:
+    """Whether each rank holds a part of the weights."""
+    return job.step.run.ranks > 1 and not on_cpu(job)
+
+
+def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
+    """Those that follow from the recipe; the rest are Trainer's own."""
+    step, run = job.step, job.step.run
+    for name in run.log_to:
+        if find_spec(name) is None:
+            raise RecipeError(
+                f"run.log_to has {name!r}, which is not installed; `pip install {name}`, or leave "
+                "it out: the log and its picture are kept without it"
+            )
+    shards = sharded(job)
+    return {
+        **TRAINER,
+        "output_dir": str(checkpoints(job)),
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": stage.batches.per_step // run.ranks,
+        "max_steps": stage.batches.steps,
+        "learning_rate": step.optim.lr,
+        "max_grad_norm": step.optim.clip,
+        "seed": derive_seed(step.seed, "train", step.name) % 2**31,
+        "save_strategy": "no",  # train.loop.watch says when
+        "ignore_data_skip": True,  # the items begin where the run goes on
+        "logging_steps": 1,  # train.loop.watch writes each log_every-th
+        "logging_nan_inf_filter": False,  # they end the run
+        "report_to": list(run.log_to),
+        "disable_tqdm": True,
+        "log_level": "error",
+        "use_cpu": on_cpu(job),
+        "bf16": step.model.dtype == "bfloat16",
+        "torch_compile": run.compile,
+        "gradient_checkpointing": run.checkpointing and not shards,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "ddp_backend": "gloo" if on_cpu(job) else "nccl",
+        "ddp_find_unused_parameters": False,
+        "dataloader_pin_memory": not on_cpu(job),
+        "fsdp": shards or None,
+        "fsdp_config": {"activation_checkpointing": run.checkpointing} if shards else None,
+    }
+
+
+def checkpoints(job: Job) -> Path:
+    """Where checkpoints lie."""
+    return Path(job.work) / "checkpoints"

@@ -1,0 +1,43 @@
+"""A rank's items in order, from any one on: what Trainer calls a data loader.
+
+In: Batches, the first item, a rank of so many. Out: items first + rank, first + rank + world, …
+Shown by: any `use: train`. Limit: one thread reads ahead, and only in front of a GPU.
+
+Not a DataLoader: accelerate's would read one batch too many, and go on by walking past all items
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+AHEAD = 4  # micro-batches
+
+
+class Items:
+    """Iterable, with the length of the whole run: Trainer counts its steps by it."""
+
+    def __init__(self, dataset: Any, first: int, rank: int, world: int, ahead: bool) -> None:
+        self.dataset = dataset
+        self._numbers = range(first + rank, len(dataset), world)
+        self._length = len(dataset) // world
+        self._ahead = ahead
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._ahead:
+            yield from map(self.dataset.__getitem__, self._numbers)
+            return
+        numbers = iter(self._numbers)
+        with ThreadPoolExecutor(1) as reader:
+            waiting = [reader.submit(self._pinned, n) for n, _ in zip(numbers, range(AHEAD))]  # noqa: B905
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [reader.submit(self._pinned, n) for n, _ in zip(numbers, range(1))]  # noqa: B905
+
+    def _pinned(self, number: int) -> Any:
+        return {name: tensor.pin_memory() for name, tensor in self.dataset[number].items()}

@@ -1,0 +1,65 @@
+"""What the micro-batches of a step say of themselves, as one line.
+
+In: metrics, and nats and counts by row, of each micro-batch. Out: means over the step and all
+ranks; loss by source. Shown by: the `.log` of any `use: train`.
+Limit: all ranks tell the same metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import distributed
+
+Told = Mapping[str, float | torch.Tensor]
+
+
+class Meter:
+    """Sums since the last line."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self.sources = list(sources)
+        self.loss: torch.Tensor | float = 0.0  # of this rank, of the step in hand
+        self._clear()
+
+    def _clear(self) -> None:
+        self._told: dict[str, torch.Tensor] = {}
+        self._times = 0
+        self._by_source = torch.zeros(2, len(self.sources), dtype=torch.float64)
+
+    def see(
+        self,
+        metrics: Told,
+        rows: tuple[torch.Tensor, torch.Tensor] | None,
+        source: torch.Tensor | None,
+    ) -> None:
+        """One micro-batch."""
+        self._times += 1
+        for name, value in metrics.items():
+            number = torch.as_tensor(value).detach().double()
+            self._told[name] = self._told[name] + number if name in self._told else number
+        if rows is None or source is None or not self.sources:
+            return
+        self._by_source = self._by_source.to(source.device)
+        for place, values in enumerate(rows):
+            self._by_source[place].index_add_(0, source, values.detach().double())
+
+    def take(self, device: torch.device) -> dict[str, float]:
+        """The step's line; begins anew."""
+        names = list(self._told)
+        flat = [self._told[name].cpu().reshape(1) for name in names]
+        times = torch.tensor([self._times], dtype=torch.float64)
+        sums = torch.cat([times, *flat, self._by_source.flatten().cpu()])
+        if distributed.is_initialized() and distributed.get_world_size() > 1:
+            sums = sums.to(device)
+            distributed.all_reduce(sums)
+            sums = sums.cpu()
+        numbers = sums.tolist()
+        found = {n: v / numbers[0] for n, v in zip(names, numbers[1:], strict=False)}
+        nats, counts = numbers[1 + len(names) :][: len(self.sources)], numbers[-len(self.sources) :]
+        for name, total, count in zip(self.sources, nats, counts, strict=False):
+            if count:
+                found[f"loss/{name}"] = total / count
+        self._clear()
+        return found

@@ -1,0 +1,136 @@
+"""What happens beside the steps: log, progress, guard, held-out loss, averages, checkpoints.
+
+In: Trainer's events. Out: lines, checkpoints, points. Shown by: any `use: train`.
+Limit: one line a step at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import distributed
+from transformers import TrainerCallback
+
+from train.loop import checkpoints
+from train.loop.averages import Averager, Weights
+from train.loop.guard import Watchdog
+from train.loop.held_out import HeldRows
+from train.loop.logs import Log
+from train.loop.places import Every
+from train.loop.speed import memory
+from train.trainer import Batches
+
+SAID = 0.5  # seconds between two changes of the progress line
+_LEFT_OUT = ("epoch", "step", "learning_rate")
+
+
+@dataclass
+class Run:
+    """What the callbacks share."""
+
+    batches: Batches
+    log: Log
+    watchdog: Watchdog
+    saves: Every
+    log_every: int
+    first_rank: bool
+    advance: Callable[[int], None]
+    say: Callable[[str], None]
+    weights: Callable[[], Weights]  # what learns, whole, by name
+    flops: float | None = None  # of the machines' peak: operations a token / peak of all ranks
+    held: HeldRows | None = None
+    held_at: Every | None = None
+    average: Averager | None = None
+    trainer: Any = None
+
+
+class Watch(TrainerCallback):
+    """Order within a step: points of the average, the line, the guard, the checkpoint."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._since = self._said = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        run, folder = self.run, None
+        if state.global_step:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            run.watchdog.load(checkpoints.read(folder)["watchdog"])
+            run.advance(state.global_step)
+        if run.average is not None:
+            run.average.begin(run.weights(), folder)
+        self._since = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        run, step = self.run, state.global_step
+        if run.average is not None and run.average.wants(step):
+            weights = run.weights()
+            if run.first_rank:
+                run.average.see(step, weights)
+        control.should_save = step < run.batches.steps and run.saves.passed(step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        if logs is None or "loss" not in logs:
+            return  # Trainer's sums at the end
+        run, step = self.run, state.global_step
+        line = self._line(step, logs, args.device)
+        if run.held is not None and run.held_at is not None:
+            if run.held_at.passed(step) or step == run.batches.steps:
+                model = run.trainer.model
+                line |= run.held.measure(model, args.device, args.process_index, args.world_size)
+                self._since = time.monotonic()
+        if run.first_rank and (step % run.log_every == 0 or step == run.batches.steps):
+            run.log.add(line)
+        run.watchdog.check_course(step - 1, line["loss"], line.get("grad_norm", 0.0))
+        self._tell(line)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        run = self.run
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if args.world_size > 1:
+            distributed.barrier()  # each rank has written its part
+        if run.first_rank:
+            if run.average is not None:
+                run.average.save(folder)
+            run.log.settle()
+            checkpoints.publish(folder, {"watchdog": run.watchdog.state()})
+            checkpoints.prune(folder.parent)
+        if args.world_size > 1:
+            distributed.barrier()
+        self._since = time.monotonic()
+
+    def _line(self, step: int, logs: dict[str, Any], device: Any) -> dict[str, Any]:
+        run, now = self.run, time.monotonic()
+        before, after = run.batches.before(step - 1), run.batches.before(step)
+        seconds, self._since = now - self._since, now
+        rate = (after - before) / max(seconds, 1e-9)
+        line: dict[str, Any] = {"step": step, run.batches.unit: before, "loss": logs["loss"]}
+        line |= {"grad_norm": logs.get("grad_norm"), "lr": logs.get("learning_rate")}
+        line |= {name: value for name, value in logs.items() if name not in (*line, *_LEFT_OUT)}
+        line |= {"seconds": seconds, f"{run.batches.unit}_per_second": rate}
+        if run.flops is not None:
+            line["mfu"] = rate * run.flops
+        return {**line, "memory": memory(device)}
+
+    def _tell(self, line: dict[str, Any]) -> None:
+        run, now = self.run, time.monotonic()
+        run.advance(1)
+        if now - self._said < SAID:
+            return
+        self._said = now
+        rate = line[f"{run.batches.unit}_per_second"]
+        run.say(f"loss {line['loss']:.4g} · {_short(rate)} {run.batches.unit}/s")
+
+
+def _short(number: float) -> str:
+    """12.3k."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.1f}"

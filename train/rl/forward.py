@@ -1,0 +1,72 @@
+"""One pass over prompts with their completions: logits, and values where there is a critic.
+
+In: a model and a batch of right-padded rows. Out: what predicts each completion token.
+Shown by: any `use: train, kind: rl`.
+Limit: no mask is passed: padding stands behind all that counts, where causal attention sees none.
+
+A batch has input_ids [b, t] and mask [b, c], 1 at the tokens that count. Column j of anything
+[b, c] is of token t - c + j: the columns before are prompt in every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from train.rl.critic import Critic
+from train.trainer import Batch
+
+
+@dataclass(slots=True)
+class Passed:
+    """Of each column: logits [b, c, v] at the sampling temperature, float32; values [b, c]."""
+
+    logits: torch.Tensor
+    values: torch.Tensor | None
+
+
+def laid_out(
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int]],
+    counted: Sequence[bool],
+    device: torch.device,
+) -> Batch:
+    """Rows of a batch; `counted`: whether a completion is learnt from."""
+    rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
+    width = max(len(row) for row in rows)
+    first = min(len(prompt) for prompt in prompts)
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    written = torch.zeros((len(rows), width - first))
+    for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
+        ids[number, : len(row)] = torch.tensor(row)
+        written[number, len(prompt) - first : len(row) - first] = 1
+    mask = written * torch.tensor(counted, dtype=torch.float32)[:, None]
+    batch = {"input_ids": ids, "written": written, "mask": mask}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def passed(
+    model: Any, batch: Mapping[str, torch.Tensor], temperature: float, critic: Critic | None = None
+) -> Passed:
+    """The logits that predict each column, and the value of the state before it."""
+    ids, columns = batch["input_ids"], batch["mask"].shape[1]
+    places = torch.arange(ids.shape[1] - columns - 1, ids.shape[1] - 1, device=ids.device)
+    out = model(
+        input_ids=ids,
+        use_cache=False,
+        logits_to_keep=places,
+        output_hidden_states=critic is not None and critic.on_policy,
+    )
+    values = None
+    if critic is not None:
+        states = out.hidden_states[-1] if critic.on_policy else critic.states(ids)
+        values = critic.values(states[:, places])
+    return Passed(out.logits.float() / temperature, values)
+
+
+def targets(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The token of each column [b, c]."""
+    return batch["input_ids"][:, -batch["mask"].shape[1] :]
