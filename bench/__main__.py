@@ -33,6 +33,7 @@ CLAIMS = (
     "synth_overhead",
     "synth_goodput",
     "synth_peers",
+    "train_loop",
 )
 
 

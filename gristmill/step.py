@@ -22,6 +22,8 @@ from gristmill.store import Dataset, Store
 from gristmill.task import TaskContext, TaskRecord
 from gristmill.values import check_values
 
+BYTES_A_TOKEN = 4.2  # English web text under current BPE vocabularies
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -97,6 +99,38 @@ class StepRun:
     _records: dict[str, list[TaskRecord]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the planner knows of the datasets that a step names, before anything runs."""
+
+    store: Store
+    steps: Mapping[str, Step]  # of the recipe, by the name of each output
+    versions: Mapping[str, str]  # of those that are built
+    amounts: Mapping[str, tuple[float, float]]  # rows and tokens, counted or forecast
+
+    def step(self, ref: str) -> Step | None:
+        """The step of the recipe that makes it."""
+        return self.steps.get(ref.partition("@")[0])
+
+    def dataset(self, ref: str) -> Dataset | None:
+        """The version, where it is built."""
+        name = ref.partition("@")[0]
+        if name in self.steps:
+            return Dataset(self.store, name, self.versions[name]) if name in self.versions else None
+        return self.store[ref]
+
+    def amount(self, ref: str) -> tuple[float, float] | None:
+        """Rows and tokens."""
+        name = ref.partition("@")[0]
+        if name in self.amounts:
+            return self.amounts[name]
+        dataset = self.dataset(ref)
+        if dataset is None:
+            return None
+        totals = dataset.manifest["totals"]
+        return totals["rows"], totals["text_bytes"] / BYTES_A_TOKEN
+
+
 class Step(BaseModel):
     """Base of all steps. Fields are what a user writes; unknown keys are errors."""
 
@@ -133,6 +167,10 @@ class Step(BaseModel):
     def check(self) -> None:
         """Raise for what the fields alone show to be wrong; called before the first step runs."""
 
+    def forecast(self, ahead: Ahead) -> dict[str, Any]:
+        """What the step costs that rows do not tell, for `gristmill plan`: {} is nothing."""
+        return {}
+
     def outputs(self) -> dict[str, Output]:
         """Suffix of the step's name -> output; `""` is the main one, `.ledger` its ledger."""
         return {"": Output("rows")}
@@ -149,4 +187,14 @@ class Step(BaseModel):
         return dumped
 
 
-__all__ = ["Output", "Phase", "Resources", "Step", "StepRun", "Task", "TaskContext", "TaskRecord"]
+__all__ = [
+    "Ahead",
+    "Output",
+    "Phase",
+    "Resources",
+    "Step",
+    "StepRun",
+    "Task",
+    "TaskContext",
+    "TaskRecord",
+]

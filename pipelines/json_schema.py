@@ -25,6 +25,7 @@ from pipelines.steps import GROUP, STEPS, step_class
 from synth import ops as synth_ops
 from synth.engines.spec import ENGINES, spec_class
 from train.spec.loss import loss_class, loss_names
+from train.weights import op as weights_op
 
 Schema = dict[str, Any]
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{[^}]*\}"}  # where another type is wanted
@@ -157,6 +158,11 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
     if name == "train":
         properties["loss"] = _loss(found)
         found.pop("Train.LossSpec", None)
+    if name == "checkpoint":
+        del properties["op"]
+        properties |= {op: _model(weights_op.op_class(op), found) for op in weights_op.op_names()}
+        schema["required"].remove("op")
+        found.pop("Checkpoint.WeightOp", None)
     if name == "synthesize":
         properties["from"] = {"type": ["string", "array", "object"]}
         properties["do"] = _SYNTH_OPS

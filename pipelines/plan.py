@@ -9,19 +9,17 @@ Limit: forecasts scale linearly from the newest build of the same kind of step, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gristmill.errors import GristmillError
 from gristmill.ids import short
-from gristmill.step import Step
+from gristmill.step import BYTES_A_TOKEN, Ahead, Step
 from gristmill.store import Dataset, Store
 from pipelines.fingerprint import Asked, ask
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run import built, check_ahead
-
-BYTES_A_TOKEN = 4.2  # English web text under current BPE vocabularies
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,7 @@ class Planned:
     core_hours: float
     disk_bytes: int
     measured: bool  # the forecast comes from this store's own builds
+    stage: dict[str, Any] = field(default_factory=dict)  # of training: train.forecast.Forecast
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,15 +93,35 @@ def plan_recipe(
     amounts: dict[str, Amount] = {}
     versions: dict[str, str] = {}
     names = {step.name for step in loaded.steps}
+    makes: dict[str, Step] = {}
     for step in loaded.steps:
         if _declared(step) is None:
             check_ahead(step, place, names)
         planned, amount = _plan_step(step, loaded, place, amounts, versions, limit)
+        known = {name: (amount.documents, amount.tokens) for name, amount in amounts.items()}
+        if step.outputs()[""].kind == "model":
+            amount = Amount(0, 0)  # weights are not read as data
+            if planned.state != "built":
+                stage = step.forecast(Ahead(place, makes, versions, known))
+                planned = _of_model(planned, stage)
         plans[step.name] = planned
         for suffix, output in step.outputs().items():
+            makes[step.name + suffix] = step
             main = output.kind == step.outputs()[""].kind
             amounts[step.name + suffix] = amount if main else Amount(0, 0)
     return list(plans.values())
+
+
+def _of_model(planned: Planned, stage: Mapping[str, Any]) -> Planned:
+    """A step that gives weights: what its own forecast says, not the rates of data."""
+    return replace(
+        planned,
+        documents=0,
+        tokens=stage.get("tokens") or 0,
+        core_hours=round(stage.get("device_hours") or 0.0, 4),
+        disk_bytes=4 * (stage.get("parameters") or 0),
+        stage=dict(stage),
+    )
 
 
 def _plan_step(

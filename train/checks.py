@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from gristmill.errors import RecipeError
 from gristmill.step import StepRun
+from train.machines import machine
+from train.models.sizes import check_sizes
 from train.spec import Rows
 from train.spec.losses.distill import Distill
 
@@ -48,14 +50,23 @@ def check_stage(step: Train) -> None:
         raise RecipeError(f"loss {objective.NAME!r} has no reference model; leave `reference` out")
     if step.model.quantize and not step.model.lora:
         raise RecipeError("quantized weights do not learn; give the stage `model: {lora: {…}}`")
+    if step.run.machine is not None:
+        machine(step.run.machine)
+    check_sizes(step.init.config, "init.config")
     if step.init.config and step.model.patch:
         raise RecipeError("init.config is a new model: write what `model.patch` says there")
     if step.teachers and step.kind != "distill":
         raise RecipeError("`teacher` is for kind distill; leave it out")
     if isinstance(objective, Distill):
         _check_teacher(step, objective)
+    if objective.NAME != "cross_entropy":
+        options = {"model.z_loss": step.model.z_loss, "run.fused_loss": step.run.fused_loss}
+        for key in (key for key, given in options.items() if given):
+            raise RecipeError(f"{key} is for the loss cross_entropy, not {objective.NAME!r}")
     if step.optim.merge and not objective.REFERENCE:
         raise RecipeError("optim.merge needs a loss with a reference model (dpo, grpo, …)")
+    if step.optim.merge and step.model.lora:
+        raise RecipeError("optim.merge merges whole weights; leave `model.lora` out")
 
 
 def _check_teacher(step: Train, loss: Distill) -> None:

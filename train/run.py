@@ -20,7 +20,8 @@ from transformers import PreTrainedModel, set_seed
 from gristmill.rng import derive_seed
 from train.job import Job
 from train.kinds import open_stage
-from train.loop import Loop
+from train.loop.loop import Loop
+from train.models.experts import routing_facts
 from train.models.open import Opened, open_model
 
 OUT = "model"  # below the job's work folder
@@ -47,9 +48,13 @@ def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) ->
     loop = Loop(job, stage, advance, say)
     loop.train()
     folder = Path(job.work) / OUT
+    finished = loop.finished()
+    facts = {**opened.facts, **loop.facts()}
     if loop.first_rank:
-        save(loop.finished(), opened, folder)
-    return Made(folder, loop.log(), {**opened.facts, **loop.facts()}, loop.notes)
+        facts |= routing_facts(finished, stage.batches)
+        save(finished, opened, folder)
+        loop.beside(folder)
+    return Made(folder, loop.log(), facts, loop.notes)
 
 
 def save(model: PreTrainedModel, opened: Opened, folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_serializer, field_validator
 
-from gristmill.step import Output, Phase, Resources, Step, StepRun, Task
+from gristmill.step import Ahead, Output, Phase, Resources, Step, StepRun, Task
 from train import checks
 from train.job import Job
 from train.spec import (
@@ -109,6 +109,11 @@ class Train(Step):
     def check(self) -> None:
         checks.check_stage(self)
 
+    def forecast(self, ahead: Ahead) -> dict[str, Any]:
+        from train.forecast import forecast
+
+        return forecast(self, ahead).as_dict()
+
     def outputs(self) -> dict[str, Output]:
         return {
             "": Output("model", "weights, config and tokenizer, as `from_pretrained` reads them"),
@@ -126,7 +131,6 @@ class Train(Step):
             )
             record = run.records(ROWS)[0]
             folder = str(record.path("rows"))
-            run.facts["rows"] = record.value["rows"]
             for note in record.value["notes"]:
                 run.note(note)
         job = Job(self, str(run.store.path), refs(run), str(run.staging / "work"), folder)
@@ -141,6 +145,8 @@ class Train(Step):
         )
         made = run.records("train")[0].value
         run.facts.update(made["facts"])
+        if folder is not None:
+            run.facts["rows"] = {**record.value["rows"], "trained": made["facts"].get("rows")}
         for note in made["notes"]:
             run.note(note)
 

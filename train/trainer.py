@@ -65,11 +65,13 @@ class Objective(Protocol):
     def __call__(self, model: Any, batch: Batch, counted: torch.Tensor | None) -> Loss: ...
 
 
-class StageTrainer(Trainer):
+class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read by mypy
     """transformers.Trainer that takes its items and its loss from a stage.
 
     `by_tokens`: whether the loss is a mean over the labels of the step, else over rows.
     """
+
+    control: Any
 
     def __init__(
         self,
@@ -88,7 +90,10 @@ class StageTrainer(Trainer):
     def get_train_dataloader(self) -> Any:
         """This rank's items from the step on that the run goes on at; none before are touched."""
         rank, world = self.args.process_index, self.args.world_size
-        first = self.state.global_step * self.args.gradient_accumulation_steps * world
+
+        def first() -> int:  # known when the items are asked for, not before
+            return int(self.state.global_step) * self.args.gradient_accumulation_steps * world
+
         return Items(self.train_dataset, first, rank, world, self.args.device.type == "cuda")
 
     def compute_loss(
@@ -99,7 +104,7 @@ class StageTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> Any:
         found = self.objective(model, inputs, num_items_in_batch)
-        self.meter.see(found.metrics, found.rows, inputs.get("source"))
+        self.meter.see(found.metrics, found.rows, inputs)
         if num_items_in_batch is None:
             total = found.total / self.current_gradient_accumulation_steps
         else:
@@ -130,10 +135,23 @@ class StageTrainer(Trainer):
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """What Trainer logs of a step, and what the objective told of it."""
+        """What Trainer logs of a step, and what the objective told of it.
+
+        Trainer's own keeps all lines, and writes them into every checkpoint.
+        """
         if "loss" in logs:
             logs |= self.meter.take(self.args.device)
-        super().log(logs, start_time)
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Weights under the names that the modules have.
+
+        Trainer's own writes published names (each expert of a Mixtral apart), but reads by those of
+        the modules, so that a run would go on with new experts, and say nothing.
+        """
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        folder = output_dir or self.args.output_dir
+        model.save_pretrained(folder, state_dict=state_dict, save_original_format=False)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Trainer's own walks over all parameters at each micro-batch; train.loop.speed counts."""

@@ -19,6 +19,8 @@ from gristmill.query import connect, literal, quoted, source
 from gristmill.store import Dataset, Store
 from mixtures.blend.selection import check_where, view
 from mixtures.laws.repetition import REFUSE_EPOCHS, TOKEN_DECAY, WARN_EPOCHS
+from mixtures.tokens.chat import TEMPLATE
+from mixtures.tokens.tokenizers import tokenizer_files
 
 REPETITION = "Muennighoff et al. 2023, arXiv 2305.16264"
 
@@ -36,12 +38,21 @@ def one_tokenizer(datasets: Sequence[Dataset]) -> Dataset:
             ) from None
     first, tokenizer = found[0]
     for dataset, other in found[1:]:
-        if other.version != tokenizer.version:
+        if other.version != tokenizer.version and not same_but_template(tokenizer, other):
             raise StoreError(
                 f"two tokenizers in one mixture: {first.ref} was tokenised with {tokenizer.ref}, "
                 f"{dataset.ref} with {other.ref}; tokenise one of them again with the other's"
             )
+        if TEMPLATE in tokenizer_files(other):
+            first, tokenizer = dataset, other
     return tokenizer
+
+
+def same_but_template(one: Dataset, other: Dataset) -> bool:
+    """Whether two tokenizers are one, of which chats needed a template that documents did not."""
+    files, others = tokenizer_files(one), tokenizer_files(other)
+    templates = {found.pop(TEMPLATE, None) for found in (files, others)}
+    return files == others and None in templates
 
 
 def check_vocabulary(dataset: Dataset, vocab_size: int) -> int:

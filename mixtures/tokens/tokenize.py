@@ -1,7 +1,7 @@
-"""tokenize: documents into tokens, one row a document, in the store once for all mixtures.
+"""tokenize: documents or chats into tokens, one row each, in the store once for all mixtures.
 
-In: a dataset with the columns id and text, and a tokenizer. Out: kind `tokens`; `.tokenizer`, which
-is what made them; `.report`, what came out of each source.
+In: a dataset with the columns id and text (or of kind chat), and a tokenizer. Out: kind `tokens`;
+`.tokenizer`, which is what made them; `.report`, what came out of each source.
 Shown by: `- {name: tokens/web, use: tokenize, from: web/final, tokenizer: tok/bpe}`.
 Limit: a task is about 64 MB of text, and starts over when it is killed.
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +24,9 @@ from gristmill.errors import GristmillError, RecipeError, nearest
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Dataset
 from mixtures.tokens.encode import Encoder, Special, encode, open_encoder
+from mixtures.tokens.read import read_rows
 from mixtures.tokens.report import REPORT, Account, report_rows
+from mixtures.tokens.tokenize_chats import open_chats, tokenize_chats, with_template
 from mixtures.tokens.tokenizer_sources import (
     Source,
     check_source,
@@ -44,7 +45,6 @@ from mixtures.tokens.tokenizers import (
 )
 
 PART_BYTES = 64 << 20  # of text: a task of some 20 seconds
-ROWS = 1024  # read at once; text of one row group is in memory beside it
 CARRIED = ("source", "language", "topic", "format")
 _OURS = ("id", "start", "count", "tokens", "loss_mask", "text")
 
@@ -61,25 +61,29 @@ class Tokenize(Step):
     pad: str = AUTO  # what trainers fill rows with, kept in .tokenizer
     special: Special = "text"  # what the name of a special token inside a document becomes
     columns: tuple[str, ...] | None = None  # carried on; null: source, language, topic, format
+    template: str | None = None  # of chats: a file; default: the tokenizer's own, else ours
 
     def inputs(self) -> list[str]:
         tokenizer = dataset_of(self.tokenizer)
         return [self.from_] if tokenizer is None else [self.from_, tokenizer]
 
     def files(self) -> list[str]:
-        return files_of(self.tokenizer)
+        return files_of(self.tokenizer) + ([self.template] if self.template else [])
 
     def packages(self) -> list[str]:
         return ["tokenizers"]
 
     def config(self) -> dict[str, Any]:
         """With files in the place of a folder, so that they count by their content."""
-        files = self.files()
-        return {**super().config(), "tokenizer": files} if files else super().config()
+        files = files_of(self.tokenizer)
+        found = {**super().config(), "tokenizer": files} if files else super().config()
+        if self.template is None:
+            del found["template"]
+        return found
 
     def check(self) -> None:
         check_source(self.tokenizer)
-        if self.files():
+        if files_of(self.tokenizer):
             settled(self, read_source(self.tokenizer, {}, ""))
 
     def outputs(self) -> dict[str, Output]:
@@ -91,18 +95,24 @@ class Tokenize(Step):
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
         dataset = run.inputs[self.from_]
-        columns = carried(dataset, self.columns)
+        chats = dataset.manifest["kind"] == "chat"
+        if self.template is not None and not chats:
+            raise RecipeError(f"template: {dataset.ref} is no dataset of chats; leave it out")
+        columns = carried(dataset, self.columns, "messages" if chats else "text")
         versions = {ref: found.ref for ref, found in run.inputs.items()}
-        args = {"step": self, "versions": versions}
+        args = {"step": self, "versions": versions, "chats": chats}
         yield Phase("tokenizer", [Task("tokenizer", _settle, args)], unit="tokenizers")
         made = run.records("tokenizer")[0]
         run.facts.update(made.value["facts"])
         ends, folder = made.value["ends"], str(made.path("tokenizer"))
-        setup = partial(open_encoder, folder, ends["bos"], ends["eos"], self.special)
+        setup: partial[Any] = partial(open_encoder, folder, ends["bos"], ends["eos"], self.special)
+        call: Any = _tokenize
+        if chats:
+            setup, call = partial(open_chats, folder), tokenize_chats
         tasks = [
             Task(
                 f"{shard:05d}-{number:04d}",
-                _tokenize,
+                call,
                 {"path": str(dataset.files[shard]), "first": a, "end": b, "columns": columns},
                 max(1, b - a),
             )
@@ -116,6 +126,8 @@ class Tokenize(Step):
         run.facts["tokens"] = account.total("tokens")
         for note in account.notes():
             run.note(note)
+        if chats and (empty := account.total("empty")):
+            run.note(f"{empty:,} chats have no tokens: no answer, or refused by the chat template")
         report = {"sources": account.value()}
         yield Phase("report", [Task("report", _report, report)], unit="reports")
 
@@ -142,16 +154,16 @@ def settled(
     return kept, ends
 
 
-def carried(dataset: Dataset, asked: tuple[str, ...] | None) -> list[str]:
-    """Columns to carry on; RecipeError where there is no text, or not what is asked for."""
+def carried(dataset: Dataset, asked: tuple[str, ...] | None, content: str = "text") -> list[str]:
+    """Columns to carry on; RecipeError where there is no content, or not what is asked for."""
     there = dataset.schema.names
-    for needed in ("id", "text"):
+    for needed in ("id", content):
         if needed not in there:
             raise RecipeError(
                 f"{dataset.ref} ({dataset.manifest['kind']}) has no column {needed!r}, which "
                 f"`tokenize` reads; its columns: {', '.join(there)}"
             )
-    if not (
+    if content == "text" and not (
         pa.types.is_string(type_ := dataset.schema.field("text").type)
         or pa.types.is_large_string(type_)
     ):
@@ -175,9 +187,13 @@ def _parts(rows: int, text_bytes: int) -> Iterator[tuple[int, int]]:
         yield number * rows // parts, (number + 1) * rows // parts
 
 
-def _settle(ctx: TaskContext, step: Tokenize, versions: dict[str, str]) -> dict[str, Any]:
+def _settle(
+    ctx: TaskContext, step: Tokenize, versions: dict[str, str], chats: bool
+) -> dict[str, Any]:
     """Write the tokenizer down: as an output, and as files for the workers."""
     files, ends = settled(step, read_source(step.tokenizer, versions, ctx.run.store))
+    if chats:
+        files = with_template(files, step.template)
     folder = ctx.path("tokenizer")
     folder.mkdir()
     for name, content in files.items():
@@ -201,7 +217,7 @@ def _tokenize(
     by_source = "source" in columns and pa.types.is_string(types.field("source").type)
     account = Account()
     start = 0
-    for batch in _read(path, first, end, ["id", "text", *columns]):
+    for batch in read_rows(path, first, end, ["id", "text", *columns]):
         made = encode(encoder, batch["text"])
         counts = made.counts.astype(np.int64)
         starts = start + np.cumsum(counts) - counts
@@ -212,22 +228,6 @@ def _tokenize(
         account.add(batch["source"] if by_source else None, batch["text"], made, encoder.loaded.unk)
         ctx.advance(batch.num_rows)
     return {"sources": account.value()}
-
-
-def _read(path: str, first: int, end: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of a range of rows of a file; memory is one row group."""
-    with pq.ParquetFile(Path(path)) as parquet:
-        row = 0
-        for group in range(parquet.num_row_groups):
-            rows = parquet.metadata.row_group(group).num_rows
-            if row < end and row + rows > first:
-                for batch in parquet.iter_batches(ROWS, [group], columns=columns):
-                    a, b = max(first - row, 0), min(end - row, batch.num_rows)
-                    if a < b:
-                        yield batch.slice(a, b - a)
-                    row += batch.num_rows
-            else:
-                row += rows
 
 
 def _report(ctx: TaskContext, sources: dict[str, Any]) -> dict[str, Any]:

@@ -98,12 +98,18 @@ def plan(
         recipe, store=open_store(store), set=parse_set(set or []), profile=profile, limit=limit
     )
     rows = [step.as_dict() for step in steps]
+    stages = {row["name"]: row["stage"] for row in rows if row["stage"]}
     if format is Format.table:
         for row in rows:
             row["reads"] = " ".join(row["reads"])
             row["disk"] = human(row.pop("disk_bytes"), "B")
             row["forecast"] = "from this store" if row.pop("measured") else "default rates"
+            del row["stage"]
     show(rows, format)
+    if stages and format is Format.table:
+        from train.forecast import table_row
+
+        show([table_row(name, stage) for name, stage in stages.items()], format)
 
 
 @app.command()

@@ -6,12 +6,15 @@ Shown by: any `use: train, kind: pretrain`. Limit: a step's batch must be a mult
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
+from math import gcd
 from typing import Any
 
+from gristmill.errors import RecipeError
 from mixtures.plan import Plan, open_plan
-from mixtures.plan.adapters import model_inputs
+from mixtures.plan.adapters import collate
 from train.job import Job
 from train.trainer import Batch
 
@@ -31,10 +34,13 @@ class PlanBatches:
         return len(self._micro)
 
     def __getitem__(self, number: int) -> Batch:
-        item = self._micro[number]
-        found: Batch = model_inputs([item])
-        found.pop("use_cache", None)
+        found: Batch = collate([self._micro[number]])
         return found
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of what `source` of a batch numbers."""
+        return [source.name for source in self.plan.spec.sources]
 
     @cached_property
     def _bounds(self) -> tuple[list[int], list[int]]:
@@ -45,10 +51,9 @@ class PlanBatches:
 
     def before(self, step: int) -> int:
         steps, tokens = self._bounds
-        for n, segment in enumerate(self.plan.segments):
-            if step <= steps[n + 1]:
-                return tokens[n] + (step - steps[n]) * segment.batch * segment.seq
-        return tokens[-1]
+        number = min(bisect_right(steps, step), len(self.plan.segments)) - 1
+        segment = self.plan.segments[number]
+        return tokens[number] + (step - steps[number]) * segment.batch * segment.seq
 
     def named(self, step: int) -> list[str]:
         first = self._micro.position(step * self.per_step)
@@ -70,10 +75,22 @@ def open_batches(job: Job, per_step: int | None = None) -> PlanBatches:
 
 def parts(micro_batch: int | None, ranks: int, plan: Any) -> int:
     """Micro-batches a step: ranks times accumulation, so that none has more than `micro_batch`
-    rows."""
+    rows, and every step of the plan is whole ones."""
+    batches = sorted({segment.batch for segment in plan.segments})
+    common = gcd(*batches)
+    if common % ranks:
+        raise RecipeError(
+            f"run.ranks is {ranks}: the mixture's steps have {batches} rows, which must be equal "
+            f"parts; choose a divisor of {common}, or another batch in the mixture's shape"
+        )
     if micro_batch is None:
         return ranks
-    batch = max(segment.batch for segment in plan.segments)
-    each = -(-batch // ranks)
-    accumulate = next(n for n in range(-(-each // micro_batch), each + 1) if each % n == 0)
+    each = common // ranks
+    fewest = -(-max(batches) // ranks // micro_batch)
+    accumulate = next((n for n in range(max(1, fewest), each + 1) if each % n == 0), None)
+    if accumulate is None:
+        raise RecipeError(
+            f"run.micro_batch is {micro_batch}: the mixture's steps have {batches} rows on {ranks} "
+            f"ranks, so a micro-batch of the largest has at least {max(batches) // common}"
+        )
     return ranks * accumulate

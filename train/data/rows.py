@@ -6,6 +6,8 @@ In: a job whose data is rows, prepared; its model. Out: Examples. Shown by: any 
 
 from __future__ import annotations
 
+from transformers import GenerationConfig
+
 from mixtures.tokens.chat import TEMPLATE
 from train.data.examples import Examples
 from train.data.prepared import Meta, open_prepared
@@ -38,9 +40,12 @@ def keep_template(opened: Opened, meta: Meta) -> None:
     so that an engine prompts it and stops it as it was trained."""
     if meta.template:
         opened.tokenizer[TEMPLATE] = meta.template.encode()
-    settings = opened.model.generation_config
-    if settings is None or not meta.ends:
+    model = opened.model
+    if model.generation_config is None or not meta.ends:
         return
-    known = settings.eos_token_id
+    settings = model.generation_config.to_dict()
+    settings.pop("_from_model_config", None)  # else it is derived from the config again when loaded
+    known = settings["eos_token_id"]
     listed = known if isinstance(known, list) else [] if known is None else [known]
-    settings.eos_token_id = sorted({*listed, *meta.ends})
+    settings["eos_token_id"] = sorted({*listed, *meta.ends})
+    model.generation_config = GenerationConfig.from_dict(settings)

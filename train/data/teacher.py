@@ -40,4 +40,5 @@ def tokenised(row: Mapping[str, Any], top: int, spec: Rows) -> Tokenised | str:
         told = row["top_ids"][place][:top]
         chosen[place, : len(told)] = told
         logprobs[place, : len(told)] = row["top_logprobs"][place][:top]
-    return Tokenised(ids, [False] + [True] * (len(ids) - 1), (chosen, logprobs))
+    told_of = [bool(told) for told in row["top_ids"][1 : len(ids)]]
+    return Tokenised(ids, [False, *told_of], (chosen, logprobs))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 def open_stage(job: Job, opened: Opened) -> Stage:
     """The stage that the job's kind means."""
+    from train.models.experts import balanced
+
     module = import_module(f"train.kinds.{job.step.kind}")
     stage: Stage = module.open_stage(job, opened)
+    if stage.objective is not None and stage.trainer is None:
+        stage.objective = balanced(stage.model, stage.objective)
     return stage

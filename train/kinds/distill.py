@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gristmill.errors import RecipeError
 from train.data.plan import open_batches
+from train.data.prepared import Prepared
 from train.job import Job
 from train.kinds.stage import Stage
 from train.models.open import Opened
@@ -20,6 +22,9 @@ from train.spec.losses.on_policy import OnPolicy
 
 if TYPE_CHECKING:
     from train.trainer import Batches
+
+LOOKED_AT = 1 << 22  # tokens
+IDS = "top_ids"
 
 
 def open_stage(job: Job, opened: Opened) -> Stage:
@@ -44,4 +49,20 @@ def _batches(job: Job, opened: Opened) -> Batches:
         return open_batches(job)
     from train.data.rows import open_rows
 
-    return open_rows(job, opened)
+    found = open_rows(job, opened)
+    check_tokens(found.prepared, opened.model.config.vocab_size)
+    return found
+
+
+def check_tokens(prepared: Prepared, vocabulary: int) -> None:
+    """RecipeError where a teacher's rows hold tokens that the student has not.
+
+    Looked for in the first tokens only: rows of another tokenizer show it soon, if at all.
+    """
+    told = [prepared.ids[:LOOKED_AT], *(v[:LOOKED_AT] for k, v in prepared.top.items() if k == IDS)]
+    largest = max(int(values.max(initial=0)) for values in told)
+    if largest >= vocabulary:
+        raise RecipeError(
+            f"data.rows hold token {largest}, the student has {vocabulary:,} (0 up to one less): "
+            "they were made with another tokenizer; score the texts with a teacher of the student's"
+        )

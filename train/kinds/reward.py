@@ -34,6 +34,10 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     loaded = from_files(opened.tokenizer, "the model's tokenizer")
     model.config.pad_token_id = loaded.padding
     model.forward = MethodType(scores, model)
+    opened.facts |= {
+        "parameters": model.num_parameters(),
+        "trained_parameters": model.num_parameters(only_trainable=True),
+    }
 
     def finish(trained: Any, folder: Path) -> PreTrainedModel:
         if job.step.model.lora:

@@ -18,8 +18,8 @@ from train.data.prepared import open_prepared
 from train.job import Job
 from train.kinds.stage import Stage
 from train.models.open import Opened
-from train.rl.critic import attach
-from train.rl.frozen import frozen, reference_of
+from train.rl.critic import attach, detached
+from train.rl.frozen import reference_of, teacher_of
 from train.rl.objective import PolicyObjective
 from train.rl.prompts import PromptBatches, parts_of
 from train.rl.read import order, read_prompts
@@ -47,14 +47,15 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     objective.temperature = rollout.temperature
     rewards = reference = None
     if isinstance(objective.spec, OnPolicy):
-        objective.teacher = frozen(job, _teacher(job), policy)
+        objective.teacher = teacher_of(job, opened)
     else:
         rewards = open_rewards(job, rollout.rewards, prompts)
-        reference = reference_of(job, policy) if objective.spec.beta else None
+        reference = reference_of(job, opened) if objective.spec.beta else None
     if isinstance(objective.spec, Ppo):
         if step.model.lora:
             raise RecipeError("loss ppo trains a critic beside the weights; leave model.lora out")
         objective.critic = attach(policy, objective.spec.value)
+        opened.finish = detached(opened.finish)
     rollouts = Rollouts(
         rollout,
         step.seed,
@@ -95,8 +96,3 @@ def _drawing(rollout: Rollout, policy: Any, tokenizer: Any) -> Drawing:
     policy.generation_config.pad_token_id = tokenizer.pad_token_id
     return Drawing(rollout.max_tokens, rollout.temperature, rollout.top_p, tuple(sorted(stop)))
 
-
-def _teacher(job: Job) -> str:
-    if len(job.step.teachers) != 1:
-        raise RecipeError("loss kd_on_policy asks one teacher: `teacher: models/NAME`")
-    return job.step.teachers[0]

@@ -96,13 +96,12 @@ def objective(against: Against, weight: float) -> Callable[..., Loss]:
         here = labels[:, 1:] != IGNORED
         number = counted if counted is not None else here.sum()
         # where, not times: what is not counted may be no number
-        told = {
-            name: torch.where(here, nats, 0.0).sum() / number
-            for name, nats in against(logits, batch).items()
-        }
-        told["labels"] = token_nats(logits, labels).sum() / number
-        total = weight * told["teacher"] + (1 - weight) * told["labels"]
-        return Loss(total, {f"nats_{name}": value.detach() for name, value in told.items()})
+        told = {name: torch.where(here, nats, 0.0) for name, nats in against(logits, batch).items()}
+        told["labels"] = token_nats(logits, labels)
+        nats = weight * told["teacher"] + (1 - weight) * told["labels"]
+        own = here.sum().clamp(min=1)
+        metrics = {f"nats_{name}": each.detach().sum() / own for name, each in told.items()}
+        return Loss(nats.sum() / number, metrics, (nats.detach().sum(-1), here.sum(-1)))
 
     return computed
 

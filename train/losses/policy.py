@@ -115,7 +115,10 @@ def whitened(values: torch.Tensor, mask: torch.Tensor, total: Total = here) -> t
 
 
 def kl_k3(logps: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """KL(π || π_ref) a token, never below 0 (Schulman 2020, "k3"): r - log r - 1, r = π_ref / π."""
+    """KL(π || π_ref) a token, never below 0 (Schulman 2020, "k3"): r - log r - 1, r = π_ref / π.
+
+    Times the importance ratio, its gradient too is the KL's (DeepSeek-V3.2, arXiv:2512.02556).
+    """
     ratio = reference - logps
     return ratio.exp() - ratio - 1
 

@@ -28,7 +28,8 @@ class RewardObjective:
     def __call__(self, model: Any, batch: Batch, counted: Tensor | None) -> Loss:
         values = model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], last=batch["last"]
-        ).float()
+        )
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
         rows = len(batch["row"])
         values = values.view(rows, -1, values.shape[-1])
         there = (batch["last"] >= 0).view(rows, -1)

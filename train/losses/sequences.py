@@ -41,8 +41,9 @@ def score(model: Any, batch: Batch, mask_formatting: bool) -> Scored:
     ).logits
     ahead = batch["targets"][:, 1:]
     learnt = ahead != IGNORED
-    token = logits[:, :-1][learnt].float().log_softmax(dim=-1)
-    token = token.gather(-1, ahead[learnt][:, None])[:, 0]
+    here = logits[:, :-1][learnt]
+    here = here.to(torch.promote_types(here.dtype, torch.float32)).log_softmax(dim=-1)
+    token = here.gather(-1, ahead[learnt][:, None])[:, 0]
     owner = batch["sequence"][:, 1:][learnt]
     ones = torch.ones_like(token)
     plain = (~batch["formatting"][:, 1:][learnt]).to(token.dtype) if mask_formatting else ones

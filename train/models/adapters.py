@@ -109,7 +109,7 @@ def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     from peft import PeftModel
 
     found: PreTrainedModel = PeftModel.from_pretrained(model, folder).merge_and_unload()
-    return found
+    return found.requires_grad_(True)  # peft froze the weights
 
 
 def _merge(model: Any, folder: Path) -> PreTrainedModel:
@@ -118,7 +118,10 @@ def _merge(model: Any, folder: Path) -> PreTrainedModel:
 
 
 def _apart(model: Any, folder: Path) -> PreTrainedModel:
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = ""  # a path of this machine; the weights lie above it
     model.save_pretrained(folder / BESIDE)
+    (folder / BESIDE / "README.md").unlink(missing_ok=True)  # a form to be filled in
     found: PreTrainedModel = model.unload()
     return found
 

@@ -23,6 +23,7 @@ import train.models.layerwise  # noqa: F401  # its model_type becomes known
 from gristmill.errors import RecipeError, nearest
 from mixtures.tokens.tokenizers import from_files
 from train.models.rope import check_rope, patched_rope
+from train.models.sizes import check_sizes
 
 # Not a model's: how it is loaded, or what its heads of other tasks are named.
 _NOT_OURS = {"transformers_version", "architectures", "dtype", "return_dict", "id2label"}
@@ -65,6 +66,7 @@ def patched(config: PreTrainedConfig, patch: Mapping[str, Any]) -> PreTrainedCon
 
 def made(cls: type[PreTrainedConfig], options: Mapping[str, Any], where: str) -> PreTrainedConfig:
     """A config, or RecipeError with what its class says against the options."""
+    check_sizes({**options, "model_type": cls.model_type}, where)
     if rope := options.get("rope_parameters"):
         check_rope(rope, where)
     act = options.get("hidden_act")
@@ -76,7 +78,6 @@ def made(cls: type[PreTrainedConfig], options: Mapping[str, Any], where: str) ->
         config = cls(**options)
     except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
         raise RecipeError(f"{where}: {' '.join(str(error).split())}") from None
-    _check_heads(config, where)
     return config
 
 
@@ -119,20 +120,6 @@ def _check_keys(where: str, given: Mapping[str, Any], cls: type[PreTrainedConfig
         if key not in known:
             raise RecipeError(
                 f"{where}: a {cls.model_type} has no key {key!r}{nearest(key, known)}"
-            )
-
-
-def _check_heads(config: PreTrainedConfig, where: str) -> None:
-    """Query heads share the key heads evenly, or attention fails in its first forward pass."""
-    layers = config.per_layer_config if config.is_heterogeneous else [config]
-    for number, layer in enumerate(layers):
-        found = layer.to_dict()
-        heads, groups = found.get("num_attention_heads"), found.get("num_key_value_heads")
-        if heads and groups and heads % groups:
-            of = f"layer {number}: " if len(layers) > 1 else ""
-            raise RecipeError(
-                f"{where}: {of}num_attention_heads is {heads}, not a multiple of "
-                f"num_key_value_heads, {groups}"
             )
 
 

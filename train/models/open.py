@@ -19,6 +19,7 @@ from train.models import adapters
 from train.models.config import check_longest, filled, folder_config, patched
 from train.models.vocabulary import check_size, longest_row, named, tokenizer_of
 from train.spec import ModelSpec
+from train.weights import soft_top_k
 
 __all__ = ["Opened", "load_folder", "open_model", "tokenizer_of"]
 
@@ -69,6 +70,8 @@ def open_model(job: Job) -> Opened:
     if step.model.lora is not None:
         again = None if step.init.config else folder
         opened.model, opened.finish = adapters.adapt(opened.model, step.model, again)
+    if step.model.soft_top_k is not None:
+        opened.finish = soft_top_k.attach(opened.model, step.model.soft_top_k)
     opened.facts = _facts(opened)
     return opened
 

@@ -8,12 +8,15 @@ Limit: it is taken off when the stage ends: the next stage begins a new one.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 NAME = "critic"  # the policy's attribute
+Finish = Callable[[Any, Path], Any]  # Opened.finish
 
 
 class Critic(nn.Module):
@@ -46,6 +49,11 @@ def attach(policy: Any, kind: Literal["head", "model"]) -> Critic:
     return critic
 
 
-def detach(policy: Any) -> None:
-    """The policy without its critic, as an engine loads it."""
-    delattr(policy, NAME)
+def detached(finish: Finish) -> Finish:
+    """`finish` over the policy without its critic, as an engine loads it."""
+
+    def finished(policy: Any, folder: Path) -> Any:
+        delattr(policy, NAME)
+        return finish(policy, folder)
+
+    return finished

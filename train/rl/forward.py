@@ -52,8 +52,7 @@ def passed(
     model: Any, batch: Mapping[str, torch.Tensor], temperature: float, critic: Critic | None = None
 ) -> Passed:
     """The logits that predict each column, and the value of the state before it."""
-    ids, columns = batch["input_ids"], batch["mask"].shape[1]
-    places = torch.arange(ids.shape[1] - columns - 1, ids.shape[1] - 1, device=ids.device)
+    ids, places = batch["input_ids"], columns_of(batch)
     out = model(
         input_ids=ids,
         use_cache=False,
@@ -65,6 +64,12 @@ def passed(
         states = out.hidden_states[-1] if critic.on_policy else critic.states(ids)
         values = critic.values(states[:, places])
     return Passed(out.logits.float() / temperature, values)
+
+
+def columns_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The places in a row whose logits predict the columns."""
+    last = batch["input_ids"].shape[1] - 1
+    return torch.arange(last - batch["mask"].shape[1], last, device=batch["input_ids"].device)
 
 
 def targets(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -1,51 +1,48 @@
 """Models that are asked and do not learn: the reference of a policy, the teacher of a student.
 
-In: a job, its policy. Out: a frozen module, or a function of log-probabilities.
-Shown by: any `use: train, kind: rl` with `beta`.
-Limit: each is whole on every rank, beside the policy.
+In: a job and its policy. Out: functions of a batch. Shown by: any `use: train, kind: rl` with a
+`beta`. Limit: each is whole on every rank, beside the policy.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from gristmill.errors import RecipeError
 from train.job import Job
 from train.losses.policy import token_logps
-from train.rl.forward import passed, targets
+from train.models.open import Opened, load_folder
+from train.models.teacher import open_teacher
+from train.models.vocabulary import folder_files, must_agree, named
+from train.rl.forward import columns_of, passed, targets
 from train.rl.rollout import Reference
+from train.spec import ModelSpec
 from train.trainer import Batch
 
-
-def frozen(job: Job, ref: str, policy: Any) -> Any:
-    """A model of the store on the policy's device; RecipeError for another vocabulary."""
-    found = AutoModelForCausalLM.from_pretrained(job.model_folder(ref), dtype="float32")
-    sizes = [m.get_output_embeddings().weight.shape[0] for m in (found, policy)]
-    if sizes[0] != sizes[1]:
-        raise RecipeError(
-            f"{ref!r} has {sizes[0]} tokens and the model that learns {sizes[1]}; both must have "
-            "one tokenizer"
-        )
-    return found.eval().requires_grad_(False).to(policy.device)
+Teacher = Callable[[Batch, float], torch.Tensor]  # (batch, temperature): logits [b, c, v]
 
 
-def reference_of(job: Job, policy: Any) -> Reference:
+def reference_of(job: Job, opened: Opened) -> Reference:
     """What `reference` names, else the policy as it begins: a copy, or it without its adapter."""
     if job.step.reference is None and job.step.model.lora:
         return _without_adapter
-    if job.step.reference is not None:
-        held = frozen(job, job.step.reference, policy)
+    if job.step.reference is None:
+        held = copy.deepcopy(opened.model)
     else:
-        held = copy.deepcopy(policy).eval().requires_grad_(False)
+        folder = job.model_folder(job.step.reference)
+        where = f"the reference {named(job, job.step.reference)}"
+        must_agree("the policy", opened.tokenizer, where, folder_files(folder))
+        held = load_folder(folder, ModelSpec(attention=job.step.model.attention))
+    held.eval().requires_grad_(False)
 
     def asked(policy: Any, batch: Batch, temperature: float) -> torch.Tensor:
-        return token_logps(
-            passed(held.to(policy.device), batch, temperature).logits, targets(batch)
-        )
+        if held.device != policy.device:
+            held.to(policy.device)
+        return token_logps(passed(held, batch, temperature).logits, targets(batch))
 
     return asked
 
@@ -53,3 +50,18 @@ def reference_of(job: Job, policy: Any) -> Reference:
 def _without_adapter(policy: Any, batch: Batch, temperature: float) -> torch.Tensor:
     with policy.disable_adapter():
         return token_logps(passed(policy, batch, temperature).logits, targets(batch))
+
+
+def teacher_of(job: Job, opened: Opened) -> Teacher:
+    """The models that `teacher` names, as one."""
+    if not job.step.teachers:
+        raise RecipeError("loss kd_on_policy asks a teacher while it trains: `teacher: models/large`")
+    ask = open_teacher(job, opened)
+
+    def asked(batch: Batch, temperature: float) -> torch.Tensor:
+        ids = batch["input_ids"]
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        logits = ask({"input_ids": ids, "position_ids": positions})
+        return logits[:, columns_of(batch)].float() / temperature
+
+    return asked

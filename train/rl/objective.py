@@ -39,7 +39,7 @@ class PolicyObjective:
         self.spec = spec
         self.temperature = 1.0
         self.critic: Critic | None = None
-        self.teacher: Any = None
+        self.teacher: Callable[[Batch, float], torch.Tensor] | None = None
 
     def __call__(self, model: Any, batch: Batch, counted: torch.Tensor | None) -> Loss:
         found = passed(model, batch, self.temperature, self.critic)
@@ -51,8 +51,9 @@ class PolicyObjective:
         with torch.no_grad():
             metrics: Metrics = {"entropy": mean(entropy(found.logits))}
         if isinstance(self.spec, OnPolicy):
+            assert self.teacher is not None
             with torch.no_grad():
-                theirs = passed(self.teacher, batch, self.temperature).logits
+                theirs = self.teacher(batch, self.temperature)
             apart = divergence(found.logits, theirs, self.spec.beta)
             return Loss((apart * batch["weights"]).sum(), {**metrics, "divergence": mean(apart)})
         logps = token_logps(found.logits, targets(batch))
@@ -64,6 +65,8 @@ class PolicyObjective:
             apart = kl_k3(logps, batch["reference"])
             metrics["kl"] = mean(apart)
             if isinstance(self.spec, Grpo):
+                # times the ratio, the term's gradient is that of the KL (DeepSeek-V3.2, 2025)
+                apart = apart * ((logps - old) * mask).exp()
                 total = total + self.spec.beta * (apart * batch["weights"]).sum()
         if isinstance(self.spec, Ppo):
             assert found.values is not None

@@ -36,7 +36,8 @@ class PolicyTrainer(StageTrainer):
         """The step's micro-batches and the tokens that count in it, on all ranks."""
         items = [next(epoch_iterator) for _ in range(num_batches)]
         batches = self._batches(items)
-        return batches, summed(sum_of([batch["mask"].sum() for batch in batches]))
+        tokens = summed(sum_of([batch["mask"].sum() for batch in batches]))
+        return batches, tokens.clamp(min=1)
 
     def _batches(self, items: list[Batch]) -> list[Batch]:
         number, part = divmod(self.state.global_step, self.rollouts.spec.updates)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from gristmill.errors import RecipeError
 from train.spec.base import Spec
+from train.spec.masks import SoftTopK, Sparse
 
 
 class Lora(Spec):
@@ -34,4 +36,15 @@ class ModelSpec(Spec):
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     lora: Lora | None = None
     quantize: Literal["int8", "nf4"] | None = None  # the frozen weights below an adapter
+    soft_top_k: SoftTopK | None = None  # learn which FFN units to keep
+    sparse: Sparse | None = None  # hold weights at 0: `zeros`, or a share drawn at the start
     z_loss: float = Field(default=0.0, ge=0)  # weight of log(Z)^2 (PaLM; OpenELM 1e-4)
+
+    @model_validator(mode="after")
+    def _masks_alone(self) -> ModelSpec:
+        if self.lora is not None and (self.soft_top_k is not None or self.sparse is not None):
+            raise RecipeError(
+                "model has `lora` and a mask (soft_top_k, sparse): an adapter leaves the weights "
+                "as they are; leave one of them out"
+            )
+        return self

@@ -19,8 +19,8 @@ class OnlineMerge(Spec):
 
     base: str  # a model of the store: the one before SFT
     method: Literal["dare", "ties"] = "dare"
-    density: float = Field(default=5e-4, gt=0, le=1)  # share of each update's entries that are kept
-    weight: float = Field(default=1e-7, ge=0)  # of the reference's difference
+    density: float = Field(default=0.01, gt=0, le=1)  # share of each update's entries that are kept
+    weight: float = Field(default=1e-7, ge=0, le=1)  # of the reference's difference
 
 
 class Optim(Spec):

@@ -17,6 +17,7 @@ from gristmill.errors import RecipeError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"  # as peft saves them
+BESIDE = "adapter"  # where a stage leaves an adapter that it does not merge
 # Bytes of an entry, by the names that the format uses.
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 SIZES |= {"U8": 1, "BOOL": 1}

@@ -15,6 +15,7 @@ from gristmill.errors import RecipeError
 from train.weights.folder import Entry, Folder
 
 _LAYER = re.compile(r"^(.*\blayers\.)(\d+)\.(.+)$")
+ROUTERS = (".gate.weight", ".router.weight")  # of experts
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")  # lists with an entry a layer
 
 
@@ -40,8 +41,7 @@ def place_of(name: str) -> Place | None:
 def is_matrix(name: str, entry: Entry) -> bool:
     """Whether a tensor is a weight matrix of a layer; routers of experts are not meant."""
     place = place_of(name)
-    routers = (".gate.weight", ".router.weight")
-    return place is not None and len(entry.shape) == 2 and not name.endswith(routers)
+    return place is not None and len(entry.shape) == 2 and not name.endswith(ROUTERS)
 
 
 def layers_of(folder: Folder) -> int:

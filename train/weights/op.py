@@ -52,6 +52,7 @@ class WeightOp(Spec):
     """One operation. Fields are what a user writes."""
 
     NAME: ClassVar[str] = ""
+    ADAPTERS: ClassVar[bool] = False  # whether it knows what to do with an adapter beside weights
 
     @classmethod
     def from_scalar(cls, value: Any) -> WeightOp:

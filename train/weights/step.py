@@ -19,7 +19,7 @@ from gristmill.errors import RecipeError
 from gristmill.step import Output, Phase, Step, StepRun, Task
 from mixtures.tokens.tokenizer_sources import Source, check_source, dataset_of
 from train.job import model_folder
-from train.weights.folder import Folder, read_folder
+from train.weights.folder import BESIDE, Folder, read_folder
 from train.weights.op import WeightOp, parse_op
 
 
@@ -100,5 +100,10 @@ def _opened(
     op: WeightOp, place: int, source: Source, run: StepRun, versions: dict[str, str]
 ) -> Folder:
     path = op.inner(place, model_folder(source, run.store, versions))
+    if (path / BESIDE).is_dir() and not op.ADAPTERS:
+        raise RecipeError(
+            f"{source} has an adapter beside its weights, which {op.NAME} would lose; bring it "
+            f"into them first: `lora_merge: {{of: {source}}}`"
+        )
     label = source if isinstance(source, str) else f"{source.hub}@{source.revision[:8]}"
     return read_folder(path, label)

@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from gristmill.errors import GristmillError, RecipeError, StoreError, TaskError
 from gristmill.mapped import open_tokens
 from gristmill.store import Dataset, Store
-from mixtures.tokens import tokenize
+from mixtures.tokens import read, tokenize
 from mixtures.tokens.tokenize import Tokenize
 from mixtures.tokens.tokenizers import load_tokenizer
 from pipelines.plan import plan_recipe
@@ -165,7 +165,7 @@ def test_parts_and_workers_do_not_change_the_version(
     put_tokenizer(store)
     put_texts(store, "web/clean", documents(texts), 40)
     monkeypatch.setattr(tokenize, "PART_BYTES", 900)
-    monkeypatch.setattr(tokenize, "ROWS", 7)
+    monkeypatch.setattr(read, "ROWS", 7)
     one = run_step(asked(), store, executor=InProcess())
     assert len(store["tokens/web"].files) > 6
     assert tokens(store["tokens/web"]) == plain(texts, [0])

@@ -17,6 +17,7 @@ from tests.make_store import put
 from tests.mixtures.tiny_tokenizers import tiny_bpe, tiny_files
 from train.data.prepare import prepare
 from train.data.prepared import Prepared, open_prepared
+from train.job import Job
 from train.step import Train
 
 TOKENIZER = "tok/chat"
@@ -65,9 +66,7 @@ def put_chats(
     put(store, name, {"": (kind, [table])})
 
 
-def put_pairs(
-    store: Store, rows: Sequence[Mapping[str, Any]], name: str = "rows/pairs"
-) -> None:
+def put_pairs(store: Store, rows: Sequence[Mapping[str, Any]], name: str = "rows/pairs") -> None:
     """Rows of kind preference."""
     table = pa.Table.from_pylist([{"id": f"pair-{n}", **row} for n, row in enumerate(rows)])
     put(store, name, {"": ("preference", [table])})
@@ -114,3 +113,11 @@ def prepared(store: Store, step: Train, folder: Path) -> tuple[Prepared, dict[st
     record = published(folder, "rows", "rows")
     assert record is not None
     return open_prepared(record.path("rows")), record.value
+
+
+def job(store: Store, step: Train, folder: Path) -> Job:
+    """The stage's job, with its rows prepared."""
+    prepared(store, step, folder / "staging")
+    rows = folder / "staging" / "rows" / "rows" / "files" / "rows"
+    (folder / "work").mkdir(exist_ok=True)
+    return Job(step, str(store.path), versions(store, step), str(folder / "work"), str(rows))

@@ -1,4 +1,4 @@
-"""Tiny models, tokenizers and jobs for tests of training: built here, at most 100,000 parameters."""
+"""Tiny models, tokenizers and jobs for tests of training: at most 100,000 parameters."""
 
 from __future__ import annotations
 

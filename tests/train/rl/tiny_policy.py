@@ -1,13 +1,14 @@
 """A tiny policy for a procedural task: characters as tokens, trained a little on right answers.
 
 In: a task's parameters and a seed. Out: a model folder, prompts, and scores of models on them.
-Shown by: `python -m pytest tests/train/rl`. Limit: one task, sums and differences of digits.
+Shown by: `python -m pytest tests/train/rl`. Limit: one task, sums of two digits: there are 100 prompts.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from train.rl.prompts import Prompt
 from train.rl.sample import Drawing, write
 
 TASK = "sums"
-PARAMETERS = {"digits": 1, "operations": "+-", "stories": False}
+PARAMETERS = {"digits": 1, "operations": "+", "stories": False}
+WORDING = " = ?"  # the shortest one: `3 + 4 = ?`
 END, PAD = "<|end|>", "<|pad|>"
-LETTERS = "".join(map(chr, range(32, 127)))
+LETTERS = "0123456789+=? "
 TEMPLATE = (
     "{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}<|end|>{% else %} {% endif %}{% endfor %}"
@@ -69,7 +71,8 @@ def tokenizer() -> Tokenizer:
 
 def rows(count: int, seed: int) -> list[dict[str, Any]]:
     """Rows of kind `prompt`."""
-    return list(tasks.rows(TASK, count, seed, **PARAMETERS))
+    drawn = tasks.rows(TASK, 20 * count, seed, **PARAMETERS)
+    return list(islice((row for row in drawn if row["prompt"].endswith(WORDING)), count))
 
 
 def prompts(count: int, seed: int) -> list[Prompt]:

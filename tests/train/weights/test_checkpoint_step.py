@@ -12,17 +12,17 @@ from tests.extras import needs
 
 needs("torch", "transformers", "safetensors")
 
-import torch
-from safetensors.torch import load_file, save_file
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
-from gristmill.errors import RecipeError
-from gristmill.store import Store
-from gristmill.verify import verify
-from tests.train.weights.tiny import load, logits, make, saved, several, tensors
-from train.weights.folder import Entry, read_folder, read_header
-from train.weights.model import Model
-from train.weights.step import Checkpoint
-from train.weights.write import write_weights
+from gristmill.errors import RecipeError  # noqa: E402
+from gristmill.store import Store  # noqa: E402
+from gristmill.verify import verify  # noqa: E402
+from tests.train.weights.tiny import load, logits, make, saved, several, tensors  # noqa: E402
+from train.weights.folder import Entry, read_folder, read_header  # noqa: E402
+from train.weights.model import Model  # noqa: E402
+from train.weights.step import Checkpoint  # noqa: E402
+from train.weights.write import write_weights  # noqa: E402
 
 
 def test_files_are_those_of_safetensors(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from tests.extras import needs
 
 needs("torch", "transformers", "safetensors", "peft")
 
-import torch
+import torch  # noqa: E402
 
-from gristmill.errors import RecipeError
-from tests.train.weights.tiny import generates, llama, load, logits, make, saved
+from gristmill.errors import RecipeError  # noqa: E402
+from tests.train.weights.tiny import generates, llama, load, logits, make, saved  # noqa: E402
 
 
 def adapted(tmp: Path, **keys: Any) -> torch.Tensor:
@@ -65,3 +65,9 @@ def test_dora_is_refused(tmp_path: Path) -> None:
     adapted(tmp_path, use_dora=True)
     with pytest.raises(RecipeError, match="use_dora"):
         make(tmp_path, lora_merge={"of": str(tmp_path / "tuned")})
+
+
+def test_other_operations_do_not_lose_an_adapter(tmp_path: Path) -> None:
+    adapted(tmp_path)
+    with pytest.raises(RecipeError, match=r"lora_merge: \{of: .*tuned\}"):
+        make(tmp_path, average={"of": [str(tmp_path / "tuned")]})

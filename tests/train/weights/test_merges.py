@@ -12,11 +12,11 @@ from tests.extras import needs
 
 needs("torch", "transformers", "safetensors")
 
-import torch
+import torch  # noqa: E402
 
-from gristmill.errors import RecipeError
-from gristmill.rng import derive_seed, keyed_uniform
-from tests.train.weights.tiny import (
+from gristmill.errors import RecipeError  # noqa: E402
+from gristmill.rng import derive_seed, keyed_uniform  # noqa: E402
+from tests.train.weights.tiny import (  # noqa: E402
     generates,
     load,
     logits,
@@ -26,7 +26,7 @@ from tests.train.weights.tiny import (
     several,
     tensors,
 )
-from train.weights.ops.slerp import slerp
+from train.weights.ops.slerp import slerp  # noqa: E402
 
 
 def f64(folder: str | Path) -> dict[str, np.ndarray]:

@@ -13,18 +13,17 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gristmill.errors import RecipeError
 from mixtures.tokens.tokenizer_sources import Source, dataset_of
 from train.spec.init import model_files
-from train.weights.folder import ADAPTER, ADAPTER_CONFIG, Folder
+from train.weights.folder import ADAPTER, ADAPTER_CONFIG, BESIDE, Folder
 from train.weights.op import Layout, Made, Make, WeightOp, register_op
 
 if TYPE_CHECKING:
     from train.weights.model import Model
 
-BESIDE = "adapter"  # where a stage leaves an adapter that it does not merge
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
@@ -32,6 +31,8 @@ _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 @register_op("lora_merge")
 class LoraMerge(WeightOp):
     """An adapter merged into its base."""
+
+    ADAPTERS: ClassVar[bool] = True
 
     of: Source  # with the adapter in its subfolder `adapter`, or an adapter's own ./folder
     base: Source | None = None  # default: the weights beside the adapter

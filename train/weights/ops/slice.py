@@ -5,9 +5,8 @@
 A unit j is a row of W_gate and W_up and a column of W_down. Apple's on-device model is cut so from
 a larger one, in the hidden dimension of the FFN alone (arXiv 2407.21075).
 `by: norm` scores a unit by |W_gate[j]| |W_up[j]| |W_down[:, j]|, which bounds its part of the sum.
-`by: mask` takes what a stage with `model: {soft_top_k: …}` learned (masks/ffn.safetensors) and
-multiplies W_down's columns by the mask: where the mask is 0 for all that is cut, the sliced model
-computes what the masked one does.
+`by: mask` takes the mask that a stage with `model: {soft_top_k: …}` learned (masks/ffn.safetensors)
+and has put into its W_down: where it is 0 for all that is cut, the sliced model computes the same.
 
 In: a model. Out: a smaller one, to train on. Shown by: `slice: {of: models/base, keep: 0.5}`.
 Limit: FFNs with gate_proj, up_proj and down_proj: Llama, Qwen, Mistral, Gemma.
@@ -113,8 +112,6 @@ class Slice(WeightOp):
             share = keep / tensor.shape[1 if place.part == _COLUMNS else 0]
             if place.part != _COLUMNS:
                 return Made(tensor[units], kept=share)
-            if masks:
-                tensor = tensor.double() * masks[f"{place.before}{place.layer}.mlp"].double()
             return Made(tensor[:, units], kept=share)
 
         return make

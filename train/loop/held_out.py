@@ -7,6 +7,7 @@ Limit: models of next tokens only; `use: evaluate` measures a checkpoint in more
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class HeldRows:
     def _of_one_length(self, first: int, last: int) -> list[tuple[int, int]]:
         cuts = {s.start for s in self.plan.segments if first < s.start < last}
         edges = sorted({first, last, *cuts})
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def _add(
         self, sums: torch.Tensor, model: Any, device: torch.device, start: int, stop: int

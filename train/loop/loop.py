@@ -6,6 +6,7 @@ Limit: transformers.Trainer does the steps.
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import warnings
@@ -16,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from gristmill.file_sets import BESIDE
@@ -35,9 +36,12 @@ from train.loop.optim import open_optimizer
 from train.loop.optim_state import carry_state, save_state
 from train.loop.places import Every, points
 from train.loop.schedule import curve
-from train.loop.speed import flops_per_token, peak
+from train.loop.speed import mfu_of_rate
 from train.loop.watch import Run, Watch
-from train.trainer import StageTrainer
+from train.losses.cross_entropy import CrossEntropy
+from train.losses.fused import fuse
+from train.trainer import Objective, StageTrainer
+from train.weights.callbacks import weight_callbacks
 
 BY_ROWS = ("reward", "preference")  # kinds whose loss is a mean over rows, not over labels
 
@@ -53,6 +57,7 @@ class Loop:
         self.work.mkdir(parents=True, exist_ok=True)
         transformers_logging.disable_progress_bar()
         self._use_cache = stage.model.config.use_cache  # Trainer turns it off, for good
+        self._class = type(stage.model)  # sharding makes it another one
         batches, step = stage.batches, job.step
         self._watchdog = Watchdog(step.guard, batches.named)
         self._optimizer = self._open_optimizer()
@@ -60,7 +65,11 @@ class Loop:
         self._trainer = self._make(arguments)
         self.first_rank = self._trainer.is_world_process_zero()
         self.run = self._watch(advance, say)
-        self._trainer.add_callback(Watch(self.run))
+        for callback in weight_callbacks(job, stage.model):  # before Watch sees the weights
+            self._trainer.add_callback(callback)
+        for callback in weight_callbacks(job, stage.model):
+            self._trainer.add_callback(callback)
+        self._trainer.add_callback(Watch(self.run))  # after those: it looks at what they leave
         self._trainer.remove_callback(PrinterCallback)
         self.notes: list[str] = []
 
@@ -91,24 +100,27 @@ class Loop:
         }
         if self.stage.trainer is not None:
             return self.stage.trainer(arguments, given)
-        assert self.stage.objective is not None
         return StageTrainer(
             args=TrainingArguments(**arguments),
-            objective=self.stage.objective,
+            objective=self._objective(),
             sources=batches.sources if isinstance(batches, PlanBatches) else (),
             by_tokens=step.kind not in BY_ROWS,
             **given,
         )
 
+    def _objective(self) -> Objective:
+        """The stage's, or cross-entropy with what `model` and `run` say of it."""
+        step = self.job.step
+        if step.model.z_loss or step.run.fused_loss:  # train.checks: only with cross_entropy
+            head = fuse(self.stage.model) if step.run.fused_loss else None
+            return CrossEntropy(step.model.z_loss, head)
+        assert self.stage.objective is not None
+        return self.stage.objective
+
     def _watch(self, advance: Callable[[int], None], say: Callable[[str], None]) -> Run:
         step, batches, model = self.job.step, self.stage.batches, self.stage.model
         at = (batches.steps, batches.before)
         first, spec = self.first_rank, step.held_out
-        highest = peak(self._trainer.args.device) if batches.unit == "tokens" else None
-        flops = None
-        if highest is not None and isinstance(batches, PlanBatches):
-            seq = max(segment.seq for segment in batches.plan.segments)
-            flops = flops_per_token(model, seq) / (highest * step.run.ranks)
         return Run(
             batches=batches,
             log=Log(self.work),
@@ -119,7 +131,7 @@ class Loop:
             advance=advance if first else lambda _: None,
             say=say if first else lambda _: None,
             weights=self._weights,
-            flops=flops,
+            mfu=mfu_of_rate(self.job, model, batches, self._trainer.args.device),
             held=HeldRows(self.job, spec) if spec else None,
             held_at=Every(spec.every, "held_out.every", *at) if spec else None,
             average=self._average(),
@@ -152,21 +164,62 @@ class Loop:
         found = checkpoints.newest(home)
         if self.first_rank:
             self.run.log.begin(checkpoints.step_of(found) if found else 0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of libraries, about each other
-            self._trainer.train(resume_from_checkpoint=str(found) if found else None)
+        gc.freeze()  # what is imported stays: Trainer and a step's collections need not walk it
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of libraries, about each other
+                self._trainer.train(resume_from_checkpoint=str(found) if found else None)
+        finally:
+            gc.unfreeze()
 
     def _wait(self) -> None:
         self._trainer.accelerator.wait_for_everyone()
 
-    def finished(self) -> dict[str, torch.Tensor] | None:
-        """The weights to save, if they are not those of the model: averaged, or gathered.
-
-        All ranks call it.
-        """
-        self.stage.model.config.use_cache = self._use_cache
+    def finished(self) -> PreTrainedModel:
+        """The model as the stage leaves it: averaged, whole. All ranks call it."""
         average = self.run.average
-        if average is None and not sharded(self.job):
-            return None
-        weights = self._weights()
-        ...
+        model = self.stage.model
+        if sharded(self.job):
+            whole = self._trainer.accelerator.get_state_dict(self._trainer.model)
+            if not self.first_rank:
+                return model
+            model = self._class(model.config)
+            model.load_state_dict(whole)
+        if average is not None and self.first_rank:
+            named = dict(model.named_parameters())
+            weights = {name: p.detach() for name, p in named.items() if p.requires_grad}
+            for name, tensor in average.result(weights).items():
+                named[name].data.copy_(tensor)
+        model.config.use_cache = self._use_cache
+        return model
+
+    def beside(self, folder: Path) -> None:
+        """Files that go with the version and do not make it: spec, log, curves, optimiser."""
+        home = folder / BESIDE
+        home.mkdir(parents=True, exist_ok=True)
+        spec = self.job.step.model_dump(mode="json", by_alias=True)
+        (home / "spec.json").write_text(json.dumps(spec, indent=1) + "\n")
+        shutil.copyfile(self.work / FILE, home / FILE)
+        draw(read_lines(self.work / FILE), self.stage.batches.unit, home / "curves.png")
+        if self.job.step.run.keep_optimizer:
+            save_state(self._optimizer, self.job.step.optim.name, folder)
+
+    def log(self) -> pa.Table:
+        """A row a line of the log."""
+        return log_table(self.work / FILE)
+
+    def facts(self) -> dict[str, Any]:
+        """For the build record."""
+        batches = self.stage.batches
+        lines = read_lines(self.work / FILE)
+        return {
+            "steps": batches.steps,
+            batches.unit: batches.before(batches.steps),
+            "parameters": self.stage.model.num_parameters(),
+            "loss": lines[-1]["loss"] if lines else None,
+        }
+
+
+def _only(items: list[Any]) -> Any:
+    """The micro-batch, as it is."""
+    return items[0]

@@ -3,8 +3,8 @@
 In: a model, what the recipe says. Out: an optimiser whose groups carry the parameters' names.
 Shown by: any `use: train`. Limit: muon shards nothing, so it is for ranks without FSDP.
 
-Decay: matrices (two dimensions and more) shrink; norms and biases do not, and neither do embeddings,
-tied to the output or not, as in OLMo 2 (arXiv:2501.00656, section 3.2) and nanochat: rows of rare
+Decay: matrices (two dimensions and more) shrink; norms and biases do not, and neither do
+embeddings, tied to the output or not, as in OLMo 2 (arXiv:2501.00656) and nanochat: rows of rare
 tokens get no gradient and would only decay. muon takes the matrices of the layers, AdamW the
 embeddings, the output head and all vectors; its updates are scaled to the size of AdamW's (Liu et
 al. 2025, arXiv:2502.16982), so that one rate and one decay serve both.
@@ -81,7 +81,7 @@ _OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], Optim], Optimizer]] = {
 }
 
 
-class Joined(Optimizer):
+class Joined(Optimizer):  # type: ignore[misc]  # torch is not read by mypy
     """Several optimisers that step together, each over parameters of its own."""
 
     def __init__(self, parts: Iterable[Optimizer]) -> None:
@@ -97,7 +97,7 @@ class Joined(Optimizer):
         for part in self.parts:
             self.state.update(part.state)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Any = None) -> Any:
         for part in self.parts:
             part.step()

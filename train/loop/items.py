@@ -9,8 +9,9 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 AHEAD = 4  # micro-batches
@@ -19,25 +20,25 @@ AHEAD = 4  # micro-batches
 class Items:
     """Iterable, with the length of the whole run: Trainer counts its steps by it."""
 
-    def __init__(self, dataset: Any, first: int, rank: int, world: int, ahead: bool) -> None:
+    def __init__(
+        self, dataset: Any, first: Callable[[], int], rank: int, world: int, ahead: bool
+    ) -> None:
         self.dataset = dataset
-        self._numbers = range(first + rank, len(dataset), world)
-        self._length = len(dataset) // world
-        self._ahead = ahead
+        self._first, self._rank, self._world, self._ahead = first, rank, world, ahead
 
     def __len__(self) -> int:
-        return self._length
+        return len(self.dataset) // self._world
 
     def __iter__(self) -> Iterator[Any]:
+        numbers = iter(range(self._first() + self._rank, len(self.dataset), self._world))
         if not self._ahead:
-            yield from map(self.dataset.__getitem__, self._numbers)
+            yield from map(self.dataset.__getitem__, numbers)
             return
-        numbers = iter(self._numbers)
         with ThreadPoolExecutor(1) as reader:
-            waiting = [reader.submit(self._pinned, n) for n, _ in zip(numbers, range(AHEAD))]  # noqa: B905
+            waiting = [reader.submit(self._pinned, number) for number in islice(numbers, AHEAD)]
             while waiting:
                 yield waiting.pop(0).result()
-                waiting += [reader.submit(self._pinned, n) for n, _ in zip(numbers, range(1))]  # noqa: B905
+                waiting += [reader.submit(self._pinned, number) for number in islice(numbers, 1)]
 
     def _pinned(self, number: int) -> Any:
         return {name: tensor.pin_memory() for name, tensor in self.dataset[number].items()}

@@ -1,6 +1,6 @@
 """The learning rate over a stage: how much of its peak a position has.
 
-In: what the recipe says, the stage's length and a position, both in tokens (or rows). Out: a number.
+In: what the recipe says, the stage's length and a position, in tokens (or rows). Out: a number.
 Shown by: `python -m train.loop.schedule '{shape: wsd, warmup: 0.05}' 1B`.
 Limit: a step has one rate, that of the middle of its tokens.
 
@@ -74,7 +74,7 @@ def _knots(spec: Schedule, total: int) -> Knots:
 
 
 def _through(knots: Knots, smooth: bool) -> Curve:
-    """Straight lines, or half waves, between the points; level before the first and past the last."""
+    """Straight lines or half waves between the points; level before the first, past the last."""
     places = [at for at, _ in knots]
 
     def of(at: float) -> float:

@@ -20,12 +20,13 @@ from train.loop.averages import Averager, Weights
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
 from train.loop.logs import Log
+from train.loop.meter import TOKENS
 from train.loop.places import Every
 from train.loop.speed import memory
 from train.trainer import Batches
 
 SAID = 0.5  # seconds between two changes of the progress line
-_LEFT_OUT = ("epoch", "step", "learning_rate")
+_LEFT_OUT = ("epoch", "step", "learning_rate", TOKENS)
 
 
 @dataclass
@@ -41,14 +42,14 @@ class Run:
     advance: Callable[[int], None]
     say: Callable[[str], None]
     weights: Callable[[], Weights]  # what learns, whole, by name
-    flops: float | None = None  # of the machines' peak: operations a token / peak of all ranks
+    mfu: float | None = None  # of one token a second
     held: HeldRows | None = None
     held_at: Every | None = None
     average: Averager | None = None
     trainer: Any = None
 
 
-class Watch(TrainerCallback):
+class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read by mypy
     """Order within a step: points of the average, the line, the guard, the checkpoint."""
 
     def __init__(self, run: Run) -> None:
@@ -109,13 +110,15 @@ class Watch(TrainerCallback):
         run, now = self.run, time.monotonic()
         before, after = run.batches.before(step - 1), run.batches.before(step)
         seconds, self._since = now - self._since, now
-        rate = (after - before) / max(seconds, 1e-9)
+        seconds = max(seconds, 1e-9)
         line: dict[str, Any] = {"step": step, run.batches.unit: before, "loss": logs["loss"]}
         line |= {"grad_norm": logs.get("grad_norm"), "lr": logs.get("learning_rate")}
         line |= {name: value for name, value in logs.items() if name not in (*line, *_LEFT_OUT)}
-        line |= {"seconds": seconds, f"{run.batches.unit}_per_second": rate}
-        if run.flops is not None:
-            line["mfu"] = rate * run.flops
+        line |= {"seconds": seconds, "tokens_per_second": logs[TOKENS] / seconds}
+        if run.batches.unit != "tokens":
+            line[f"{run.batches.unit}_per_second"] = (after - before) / seconds
+        if run.mfu is not None:
+            line["mfu"] = line["tokens_per_second"] * run.mfu
         return {**line, "memory": memory(device)}
 
     def _tell(self, line: dict[str, Any]) -> None:
@@ -124,8 +127,7 @@ class Watch(TrainerCallback):
         if now - self._said < SAID:
             return
         self._said = now
-        rate = line[f"{run.batches.unit}_per_second"]
-        run.say(f"loss {line['loss']:.4g} · {_short(rate)} {run.batches.unit}/s")
+        run.say(f"loss {line['loss']:.4g} · {_short(line['tokens_per_second'])} tokens/s")
 
 
 def _short(number: float) -> str:

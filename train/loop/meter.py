@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import distributed
 
+TOKENS = "tokens_read"  # of a step, on all ranks, padding among them
 Told = Mapping[str, float | torch.Tensor]
 
 
@@ -25,22 +26,24 @@ class Meter:
 
     def _clear(self) -> None:
         self._told: dict[str, torch.Tensor] = {}
-        self._times = 0
+        self._times = self._tokens = 0
         self._by_source = torch.zeros(2, len(self.sources), dtype=torch.float64)
 
     def see(
         self,
         metrics: Told,
         rows: tuple[torch.Tensor, torch.Tensor] | None,
-        source: torch.Tensor | None,
+        batch: Mapping[str, torch.Tensor],
     ) -> None:
         """One micro-batch."""
         self._times += 1
+        self._tokens += batch["input_ids"].numel()
         for name, value in metrics.items():
             number = torch.as_tensor(value).detach().double()
             self._told[name] = self._told[name] + number if name in self._told else number
-        if rows is None or source is None or not self.sources:
+        if rows is None or "source" not in batch or not self.sources:
             return
+        source = batch["source"]
         self._by_source = self._by_source.to(source.device)
         for place, values in enumerate(rows):
             self._by_source[place].index_add_(0, source, values.detach().double())
@@ -49,16 +52,19 @@ class Meter:
         """The step's line; begins anew."""
         names = list(self._told)
         flat = [self._told[name].cpu().reshape(1) for name in names]
-        times = torch.tensor([self._times], dtype=torch.float64)
-        sums = torch.cat([times, *flat, self._by_source.flatten().cpu()])
+        counts = torch.tensor([self._times, self._tokens], dtype=torch.float64)
+        sums = torch.cat([counts, *flat, self._by_source.flatten().cpu()])
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             sums = sums.to(device)
             distributed.all_reduce(sums)
             sums = sums.cpu()
-        numbers = sums.tolist()
-        found = {n: v / numbers[0] for n, v in zip(names, numbers[1:], strict=False)}
-        nats, counts = numbers[1 + len(names) :][: len(self.sources)], numbers[-len(self.sources) :]
-        for name, total, count in zip(self.sources, nats, counts, strict=False):
+        sums = sums.tolist()
+        times, found, rest = sums[0], {TOKENS: sums[1]}, sums[2:]
+        found |= {name: total / times for name, total in zip(names, rest, strict=False)}
+        nats = rest[len(names) : len(names) + len(self.sources)]
+        for name, total, count in zip(
+            self.sources, nats, rest[len(names) + len(self.sources) :], strict=True
+        ):
             if count:
                 found[f"loss/{name}"] = total / count
         self._clear()

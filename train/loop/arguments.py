@@ -63,7 +63,7 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
         "torch_compile": run.compile,
         "gradient_checkpointing": run.checkpointing and not shards,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
-        "ddp_backend": "gloo" if on_cpu(job) else "nccl",
+        "ddp_backend": None if run.ranks == 1 else "gloo" if on_cpu(job) else "nccl",
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": not on_cpu(job),
         "fsdp": shards or None,

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.fs import flush_to_disk
+
 FILE = "log.jsonl"
 _WHOLE = ("step", "tokens", "rows", "memory")  # columns of whole numbers
 
@@ -32,6 +34,10 @@ class Log:
         fresh = self.path.with_suffix(".new")
         fresh.write_text(text)
         os.replace(fresh, self.path)
+
+    def settle(self) -> None:
+        """What is written is on the disk: a checkpoint builds on it."""
+        flush_to_disk(self.path)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append a line."""

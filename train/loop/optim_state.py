@@ -55,7 +55,7 @@ def carry_state(optimizer: Any, name: str, folder: Path, origin: str) -> None:
                 f"optim.name is {name}; use {made_by}, or write `optimizer: fresh`"
             )
         kept: dict[str, dict[str, torch.Tensor]] = {}
-        for key in file.keys():  # noqa: SIM118  # not a mapping
+        for key in file.keys():  # not a mapping
             parameter, _, of = key.rpartition(_AT)
             kept.setdefault(parameter, {})[of] = file.get_tensor(key)
     known = dict(named(optimizer))

@@ -1,0 +1,75 @@
+"""Stages of kind rl over the tiny policy: a store, a job, a run in this process.
+
+In: a folder and what the stage changes. Out: the trained model, its log, facts and notes.
+Shown by: `python -m pytest tests/train/rl`. Limit: one process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.step import Task
+from gristmill.store import Store
+from gristmill.task import RunInfo, execute, published
+from tests.make_store import put
+from tests.train.rl.tiny_policy import new_model, rows, save
+from train.data.prepare import prepare
+from train.job import Job
+from train.run import Made, run
+from train.step import Train
+
+PROMPTS = "rows/prompts"
+
+
+def put_prompts(store: Store, given: list[dict[str, Any]], name: str = PROMPTS) -> None:
+    """Rows of kind prompt."""
+    kept = [{key: row[key] for key in ("id", "prompt", "answer", "verifier")} for row in given]
+    put(store, name, {"": ("prompt", [pa.Table.from_pylist(kept)])})
+
+
+def a_store(home: Path, count: int = 64, seed: int = 3) -> Store:
+    """A store with prompts, and a policy with random weights in `home/policy`."""
+    store = Store(home / "store")
+    put_prompts(store, rows(count, seed))
+    save(new_model(), home / "policy")
+    return store
+
+
+def a_stage(home: Path, **changes: Any) -> Train:
+    """A short stage over them."""
+    fields: dict[str, Any] = {
+        "kind": "rl",
+        "init": str(home / "policy"),
+        "data": {"rows": PROMPTS, "batch": 4, "max_length": 64},
+        "rollout": {"samples": 4, "max_tokens": 4},
+        "optim": {"lr": 1e-3, "weight_decay": 0.0},
+        "schedule": "constant",
+        "run": {"threads": 1, "save_every": 1.0},
+    }
+    for name, value in changes.items():
+        old = fields.get(name)
+        merge = isinstance(old, dict) and isinstance(value, dict)
+        fields[name] = old | value if merge else value  # type: ignore[operator]
+    return Train.model_validate({"name": "models/rl", "use": "train", **fields})
+
+
+def a_job(home: Path, store: Store, step: Train, work: str = "work") -> Job:
+    """The stage's rows, tokenised, and its job."""
+    inputs = {ref: store[ref].ref for ref in step.inputs()}
+    phases, where = home / work / "phases", home / work / "run"
+    where.mkdir(parents=True, exist_ok=True)
+    info = RunInfo(str(store.path), str(phases), {"": "model", ".log": "rows"})
+    task = Task("rows", prepare, {"step": step, "inputs": inputs})
+    failed = execute(info, "rows", task.id, task.call, task.args)
+    assert failed is None, failed["traceback"]
+    record = published(phases, "rows", "rows")
+    assert record is not None
+    return Job(step, str(store.path), inputs, str(where), str(record.path("rows")))
+
+
+def trained(home: Path, store: Store, step: Train, work: str = "work") -> Made:
+    """Run the stage to its end."""
+    return run(a_job(home, store, step, work), lambda _: None, lambda _: None)

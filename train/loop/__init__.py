@@ -1,0 +1,1 @@
+"""The loop that all kinds share: schedule, optimiser, checkpoints, log, guard, averages."""
