@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from bench import corpora
 from bench.packing import lengths
+from gristmill.ids import schema_text
 from gristmill.schema import PACKED, PIECES
 from gristmill.shards import ShardWriter
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
@@ -196,6 +198,7 @@ def _version(store: Store, name: str, kind: str, shard: Path, links: int, rows: 
         os.link(shard, folder / f"{number:05d}.parquet")
     shards = [{"file": f"{number:05d}.parquet", "rows": rows} for number in range(links)]
     manifest = {"format": 1, "kind": kind, "shards": shards, "totals": {"rows": links * rows}}
+    manifest["schema"] = schema_text(pq.read_schema(shard))
     (folder / ".manifest.json").write_text(json.dumps(manifest))
     (store.path / name / "refs").mkdir()
     (store.path / name / "refs" / "latest").write_text("0" * 12 + "\n")

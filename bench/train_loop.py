@@ -4,9 +4,10 @@ In: a mixture of two sources of random tokens; a small Llama. Out: `.bench/resul
 Shown by: `python -m bench.train_loop --size full`. Limit: one core of a CPU, where a step is long;
 on a GPU, steps are short and the share of what surrounds them is larger.
 
-A round of a stage is a whole `Loop.train()`: Trainer's set-up, rows from the store, the log's lines.
-Documents apart is what a mixture asks by default: an attention mask of blocks, which the loop over
-random tokens does not have, so that row has no target. Then a stage is opened over 10^9 rows.
+A round of a stage is a whole `Loop.train()`: Trainer's set-up, rows from the store, the lines of
+the log. Documents apart is what a mixture asks by default: an attention mask of blocks, which the
+loop over random tokens does not have, so that row has no target. Then a stage is opened over 10^9
+rows.
 """
 
 from __future__ import annotations

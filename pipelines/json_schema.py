@@ -24,6 +24,7 @@ from curation.rules import known, rule_set
 from pipelines.steps import GROUP, STEPS, step_class
 from synth import ops as synth_ops
 from synth.engines.spec import ENGINES, spec_class
+from train.evaluate.spec import task_class, task_names
 from train.spec.loss import loss_class, loss_names
 from train.weights import op as weights_op
 
@@ -163,6 +164,11 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
         properties |= {op: _model(weights_op.op_class(op), found) for op in weights_op.op_names()}
         schema["required"].remove("op")
         found.pop("Checkpoint.WeightOp", None)
+    if name == "evaluate":
+        properties["tasks"] = {"type": "array", "items": _evaluation(found)}
+        properties["model"] = properties["models"]
+        schema["required"].remove("models")
+        found.pop("Evaluate.TaskSpec", None)
     if name == "synthesize":
         properties["from"] = {"type": ["string", "array", "object"]}
         properties["do"] = _SYNTH_OPS
@@ -213,6 +219,15 @@ def _loss(found: dict[str, Schema]) -> Schema:
     """A name, or a name with its options."""
     properties = {name: _model(loss_class(name), found) for name in loss_names()}
     return {"anyOf": [{"enum": loss_names()}, _alone_in(properties), _VARIABLE]}
+
+
+def _evaluation(found: dict[str, Schema]) -> Schema:
+    """A task's name, or the name with its options or with the one value of a shorthand."""
+    properties = {
+        name: {"anyOf": [_model(task_class(name), found), {"type": "string"}]}
+        for name in task_names()
+    }
+    return {"anyOf": [{"enum": task_names()}, _alone_in(properties), _VARIABLE]}
 
 
 def _alone_in(properties: Schema) -> Schema:

@@ -21,6 +21,10 @@ from pipelines.json_schema import recipe_schema
 from pipelines.recipe import load_recipe, parse_set
 from pipelines.steps import STEPS, step_class
 from tests.conftest import ROOT
+from tests.extras import needs
+from train.evaluate.spec import _TASKS
+from train.spec.loss import _LOSSES
+from train.weights.op import _REGISTRY as _CHECKPOINTS
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
@@ -208,6 +212,8 @@ def test_recipes_run(page: Path, number: int, texts: Path, tmp_path: Path) -> No
     recipe = load_recipe(path)
     if "texts" not in recipe.vars:
         pytest.skip("reads data that is not there")
+    if any(step.packages()[:1] == ["torch"] for step in recipe.steps):
+        needs("torch", "transformers", "accelerate", "matplotlib")
     values = {name: str(texts) for name in ("texts", "more") if name in recipe.vars}
     with Progress(quiet=True) as progress:
         made = run(str(path), store=tmp_path / "s", set=values, workers=1, progress=progress)
@@ -216,23 +222,28 @@ def test_recipes_run(page: Path, number: int, texts: Path, tmp_path: Path) -> No
     assert first.rows == 8
 
 
+def install_addings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's modules on the path, under its entry points, as a package of a third party."""
+    page = DOCS / "ADDING.md"
+    for text in blocks(page, "python"):
+        if named := re.match(r"# (\w+\.py)\n", text):
+            (folder / named[1]).write_text(text)
+    points = "\n".join(blocks(page, "toml"))
+    points = re.sub(r'\[project\.entry-points\."(.+?)"\]', r"[\1]", points).replace('"', "")
+    info = folder / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+
+
 @pytest.mark.slow
 def test_the_ops_and_steps_of_adding_run(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a third party's package: modules on the path, and entry points."""
-    page = DOCS / "ADDING.md"
-    for text in blocks(page, "python"):
-        if named := re.match(r"# (\w+\.py)\n", text):
-            (tmp_path / named[1]).write_text(text)
-    points = "\n".join(blocks(page, "toml"))
-    points = re.sub(r'\[project\.entry-points\."(.+?)"\]', r"[\1]", points).replace('"', "")
-    info = tmp_path / "mine-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    install_addings(tmp_path, monkeypatch)
     recipe = {
         "steps": [
             {
@@ -259,6 +270,47 @@ def test_the_ops_and_steps_of_adding_run(
         {"host": "h0.example", "documents": 4},
         {"host": "h1.example", "documents": 4},
     ]
+
+
+@pytest.mark.slow
+def test_the_losses_checkpoints_and_evaluations_of_adding_run(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("torch", "transformers", "accelerate", "matplotlib")
+    install_addings(tmp_path, monkeypatch)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    model = {"model_type": "llama", **shape, "num_attention_heads": 2}
+    stage = {"use": "train", "kind": "pretrain", "data": "mix", "loss": {"focal": {"gamma": 1.5}}}
+    stage |= {"init": {"config": {**model, "max_position_embeddings": 64}}}
+    sources = {"web": "tokens"}
+    recipe = {
+        "steps": [
+            {"name": "web", "use": "curate", "from": {"jsonl": str(texts)}},
+            {"name": "bpe", "use": "train_tokenizer", "from": "web", "vocab_size": 320},
+            {"name": "tokens", "use": "tokenize", "from": "web", "tokenizer": "bpe"},
+            {
+                **{"name": "mix", "use": "mixture", "sources": sources, "budget": 1024},
+                "shape": {"seq": 64, "batch": 8},
+            },
+            *({"name": f"m{seed}", **stage, "seed": seed} for seed in (1, 2, 3)),
+            {"name": "middle", "use": "checkpoint", "median": {"of": ["m1", "m2", "m3"]}},
+            {"name": "eval", "use": "evaluate", "model": "middle", "tasks": [{"guessed": "web"}]},
+        ]
+    }
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    try:
+        with Progress(quiet=True) as progress:
+            store = Store(tmp_path / "s")
+            run(str(tmp_path / "r.yaml"), store=store.path, workers=1, progress=progress)
+    finally:
+        for name, known in (("focal", _LOSSES), ("median", _CHECKPOINTS), ("guessed", _TASKS)):
+            known.known.pop(name, None)
+        for name in ("my_losses", "my_checkpoints", "my_tasks"):
+            sys.modules.pop(name, None)
+    assert store["m1.log"].to_table()["nats"].null_count == 0
+    assert store["middle.report"].rows > 0
+    (score,) = store["eval"].to_table().to_pylist()
+    assert score["metric"] == "guessed" and score["n"] == 8 and 0 <= score["value"] <= 1
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from gristmill.errors import RecipeError
 from gristmill.step import StepRun
 from train.machines import machine
 from train.models.sizes import check_sizes
+from train.rollout_checks import check_rollout
 from train.spec import Rows
 from train.spec.losses.distill import Distill
 
@@ -46,6 +47,8 @@ def check_stage(step: Train) -> None:
         )
     if (step.rollout is not None) != (step.kind == "rl" or objective.NAME == "kd_on_policy"):
         raise RecipeError("`rollout` is for kind rl and the loss kd_on_policy, which need it")
+    if step.rollout is not None:
+        check_rollout(step, step.rollout)
     if step.reference and not objective.REFERENCE:
         raise RecipeError(f"loss {objective.NAME!r} has no reference model; leave `reference` out")
     if step.model.quantize and not step.model.lora:
@@ -111,7 +114,8 @@ def steps(step: Train, run: StepRun, folder: str | None) -> int:
         from train.data.prepared import open_prepared
 
         assert isinstance(step.data, Rows)
-        return open_prepared(folder).steps(step.data)
+        updates = step.rollout.updates if step.rollout else 1
+        return open_prepared(folder).steps(step.data) * updates
     from mixtures.plan import open_plan
 
     assert isinstance(step.data, str)

@@ -2,40 +2,25 @@
 
 In: a step, and what the planner knows of its inputs. Out: Forecast, with what is unknown said.
 Shown by: `gristmill plan pipelines/recipes/train/stages.yaml`.
-Limit: shapes of models that other steps will make are theirs only where the recipe shows them;
-samples that a policy writes are not counted. Memory is an estimate.
+Limit: samples that a policy writes are not counted; activations are an estimate.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill.step import Ahead
-from mixtures.tokens.tokenizer_sources import Hub, Source, dataset_of, read_source
-from mixtures.tokens.tokenizers import from_files, tokenizer_files
 from train.machines import Machine, machine
 from train.models.sizes import Sizes, sizes_of
-from train.spec import Rows
+from train.planned import Spans, config_at, config_of, spans_of
 
 if TYPE_CHECKING:
-    from gristmill.step import Step
     from train.step import Train
 
 # Bytes a parameter: float32 moments. What is learnt has float32 weights and gradients too.
 STATES = {"adamw": 8, "sgd": 4, "rmsprop": 8, "muon": 4}
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Rows of one length: optimiser steps, rows a step, tokens a row."""
-
-    steps: int
-    batch: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +76,8 @@ def forecast(step: Train, ahead: Ahead) -> Forecast:
             f"the family {family!r} is not counted" if config else "the model is not there yet"
         )
         return found
+    if config and "vocab_size" not in config:
+        found.unknown.append(f"the vocabulary, taken to have {sizes.vocabulary:,} tokens")
     found.parameters, found.active_parameters = sizes.parameters, sizes.active_parameters
     if spans:
         found.flops = sum(
@@ -106,113 +93,6 @@ def forecast(step: Train, ahead: Ahead) -> Forecast:
     return found
 
 
-def spans_of(step: Train, ahead: Ahead, unknown: list[str]) -> list[Spans]:
-    """Steps and shapes of the data; [] where they are unknown."""
-    if isinstance(step.data, Rows):
-        return _row_spans(step.data, ahead, unknown)
-    dataset = ahead.dataset(step.data)
-    if dataset is not None:
-        spec = json.loads(next(dataset.output(".plan").scan(["spec"]))["spec"][0].as_py())
-        return [
-            Spans(segment["rows"] // segment["batch"], segment["batch"], segment["seq"])
-            for segment in spec["segments"]
-        ]
-    planned = ahead.step(step.data)
-    from mixtures.blend.schedule import budget_tokens
-    from mixtures.blend.step import Mixture
-
-    if not isinstance(planned, Mixture):
-        unknown.append(f"{step.data} is not there yet")
-        return []
-    found = planned.spans(budget_tokens(planned.budget))
-    return [Spans(span.steps, span.batch, span.seq) for span in found]
-
-
-def _row_spans(spec: Rows, ahead: Ahead, unknown: list[str]) -> list[Spans]:
-    known = [ahead.amount(ref) for ref in spec.rows]
-    rows = sum(amount[0] for amount in known if amount)
-    if None in known or rows < 1:
-        unknown.append(f"how many rows {', '.join(spec.rows)} will have")
-        return []
-    tokens = sum(amount[1] for amount in known if amount)
-    length = min(spec.max_length, round(tokens / rows) or spec.max_length)
-    steps = max(1, -(-round(spec.epochs * rows) // spec.batch))
-    return [Spans(steps, spec.batch, length)]
-
-
-def config_of(step: Train, ahead: Ahead) -> dict[str, Any] | None:
-    """The config of the model that a stage trains, where it is known; patches keep its shape."""
-    if step.init.config:
-        size = None if "vocab_size" in step.init.config else _vocabulary(step, ahead)
-        filled = {} if size is None else {"vocab_size": size}
-        return {**filled, **step.init.config}
-    source = step.init.from_
-    if isinstance(source, Hub) or source is None:
-        return None
-    ref = dataset_of(source)
-    if ref is None:
-        return _read(Path(source).expanduser())
-    return _made(ref, ahead)
-
-
-def _made(ref: str, ahead: Ahead) -> dict[str, Any] | None:
-    """The config of a model of the store, or of the step that will make it."""
-    dataset = ahead.dataset(ref)
-    if dataset is not None:
-        return _read(dataset.path) if dataset.is_folder else None
-    from train.step import Train
-
-    planned = ahead.step(ref)
-    return config_of(planned, ahead) if isinstance(planned, Train) else None
-
-
-def _read(folder: Path) -> dict[str, Any] | None:
-    file = folder / "config.json"
-    return json.loads(file.read_text()) if file.is_file() else None
-
-
-def _vocabulary(step: Train, ahead: Ahead) -> int | None:
-    """Tokens of the stage's tokenizer, built or still to be trained."""
-    if step.init.tokenizer is not None:
-        return _size(step.init.tokenizer, ahead)
-    if not isinstance(step.data, str):
-        return None
-    if (dataset := ahead.dataset(step.data)) is not None:
-        spec = json.loads(next(dataset.output(".plan").scan(["spec"]))["spec"][0].as_py())
-        return int(spec["vocab_size"])
-    from mixtures.blend.step import Mixture
-    from mixtures.tokens.tokenize import Tokenize
-
-    mixture = ahead.step(step.data)
-    if not isinstance(mixture, Mixture):
-        return None
-    for source in mixture.sources.values():
-        tokens = ahead.step(source.from_)
-        if isinstance(tokens, Tokenize):
-            return _size(tokens.tokenizer, ahead)
-        if (dataset := ahead.dataset(source.from_)) is not None:
-            files = tokenizer_files(dataset.output(".tokenizer"))
-            return from_files(files, dataset.ref).vocab_size
-    return None
-
-
-def _size(source: Source, ahead: Ahead) -> int | None:
-    from mixtures.tokens.tokenize import Tokenize
-    from mixtures.tokens.train_tokenizer import TrainTokenizer
-
-    if isinstance(source, Hub):
-        return None
-    ref = dataset_of(source)
-    if ref is None:
-        return from_files(read_source(source, {}, ""), source).vocab_size
-    if (dataset := ahead.dataset(ref)) is not None:
-        return from_files(tokenizer_files(dataset), ref).vocab_size
-    planned: Step | None = ahead.step(ref)
-    if isinstance(planned, TrainTokenizer):
-        return planned.vocab_size
-    return _size(planned.tokenizer, ahead) if isinstance(planned, Tokenize) else None
-
-
 def _flops(step: Train, ahead: Ahead, sizes: Sizes, seq: int) -> float:
     """Of a token of the stage: the model's, and a third of that for each model that is only asked.
 
@@ -222,7 +102,7 @@ def _flops(step: Train, ahead: Ahead, sizes: Sizes, seq: int) -> float:
     whole = sizes.flops(seq)
     found = whole * (2 / 3 if step.model.lora else 1) + (whole / 3 if step.run.checkpointing else 0)
     for ref in step.teachers:
-        config = _made(ref, ahead) if dataset_of(ref) is not None else _read(Path(ref))
+        config = config_at(ref, ahead)
         teacher = sizes_of(config) if config else None
         found += (teacher or sizes).flops(seq) / 3
     return found + (whole / 3 if step.objective.REFERENCE else 0)

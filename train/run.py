@@ -39,9 +39,8 @@ class Made:
 
 def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) -> Made:
     """Train a stage in this process (one rank of a gang, or the only one)."""
-    torch.set_num_threads(
-        job.step.run.threads or max(1, (os.cpu_count() or 1) // job.step.run.ranks)
-    )
+    here = job.step.run.ranks // job.step.run.nodes
+    torch.set_num_threads(job.step.run.threads or max(1, (os.cpu_count() or 1) // here))
     set_seed(derive_seed(job.step.seed, "train", job.step.name) % 2**31)
     opened = open_model(job)
     stage = open_stage(job, opened)
@@ -54,7 +53,7 @@ def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) ->
         facts |= routing_facts(finished, stage.batches)
         save(finished, opened, folder)
         loop.beside(folder)
-    return Made(folder, loop.log(), facts, loop.notes)
+    return Made(folder, loop.log(), facts, [*loop.notes, *stage.notes()])
 
 
 def save(model: PreTrainedModel, opened: Opened, folder: Path) -> None:

@@ -72,6 +72,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
     """
 
     control: Any
+    optimizer: Any
 
     def __init__(
         self,
@@ -95,6 +96,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
             return int(self.state.global_step) * self.args.gradient_accumulation_steps * world
 
         return Items(self.train_dataset, first, rank, world, self.args.device.type == "cuda")
+
+    def _prepare_for_training(self, *args: Any, **options: Any) -> Any:
+        """accelerate's wrapper looks for another package's files twice a step; a single process
+        needs nothing of it."""
+        prepared = super()._prepare_for_training(*args, **options)
+        if self.args.world_size == 1:
+            self.optimizer = self.optimizer.optimizer
+        return prepared
 
     def compute_loss(
         self,

@@ -164,6 +164,9 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     init = {"config": {"model_type": "gpt2"}, "tokenizer": "./none.json"}
     other = alone(tmp_path, init={**init, "config": {"model_type": "gpt2", "vocab_size": 9}})
     assert other.parameters is None and "'gpt2' is not counted" in other.unknown[0]
+    hub = {"hub": "a/b", "revision": "0" * 40}
+    some = alone(tmp_path, init={"config": {"model_type": "llama"}, "tokenizer": hub})
+    assert some.parameters and "taken to have 32,000 tokens" in some.unknown[0]
     step = Train(name="m", use="train", kind="sft", data={"rows": "chat"}, init="models/none")  # type: ignore[arg-type]
     maker = Train(name="models/none", use="train", kind="rl", data={"rows": "p"}, init="x")  # type: ignore[arg-type]
     of = {"models/none": maker, "x": other_step(), "chat": maker}

@@ -19,7 +19,7 @@ from gristmill.errors import RecipeError
 from mixtures.tokens.chat import BadChat, Parts
 from mixtures.tokens.encode_chat import ChatEncoder, Tokens
 from train.data.prepared import Tokenised, Writer
-from train.data.shapes import BadRow, Row, Shape
+from train.data.shapes import OTHER, BadRow, Row, Shape
 from train.data.teacher import tokenised
 from train.spec import Rows
 
@@ -80,7 +80,9 @@ class RowEncoder:
         for examples in made:
             kept, reason = 0, None
             for parts, row in examples:
-                found = [self._fitted(next(encoded), shape) for _ in parts]
+                found = [
+                    self._fitted(next(encoded), name) for name in shape.sequences[: len(parts)]
+                ]
                 reason = self._refused(shape, found)
                 if reason is None:
                     kept += 1
@@ -111,12 +113,13 @@ class RowEncoder:
         assert self.encoder is not None
         return self.encoder.whole(chats) if whole else self.encoder.encode(chats)
 
-    def _fitted(self, tokens: Tokens, shape: Shape) -> Tokenised:
+    def _fitted(self, tokens: Tokens, name: str) -> Tokenised:
         """Cut where that is asked for; how answers end is remembered."""
         assert self.encoder is not None
         longest = self.spec.max_length
-        if len(tokens.ids) > longest and self.spec.too_long == "cut":
-            self.account["cut"] += 1
+        foreign = name == OTHER  # measures, and is not learnt: its end may go
+        if len(tokens.ids) > longest and (self.spec.too_long == "cut" or foreign):
+            self.account["cut"] += not foreign
             return Tokenised(tokens.ids[:longest], tokens.learnt[:longest])
         if any(tokens.learnt):
             last = len(tokens.ids) - 1 - tokens.learnt[::-1].index(True)
@@ -133,7 +136,7 @@ class RowEncoder:
             return "too long"
         if shape.learnt and not all(any(one.learnt[1:]) for one in there):
             return "no answer"
-        if len({tuple(one.ids) for one in there}) < len(there):
+        if OTHER not in shape.sequences and len({tuple(one.ids) for one in there}) < len(there):
             return "equal"
         return None
 

@@ -26,6 +26,7 @@ from train.data.read import batches
 from train.data.shapes import Row, Shape, shape_of
 from train.data.teacher import most
 from train.job import Job
+from train.models.vocabulary import tokenizer_of
 from train.spec import Rows
 
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ def _kept(shape: Shape) -> dict[str, tuple[str, ...]]:
 
 
 def _tokenizer(step: Train, inputs: dict[str, str], store: str) -> Any:
-    from train.models.open import tokenizer_of
-
     assert isinstance(step.data, Rows)
     file = step.data.template
     template = None if file is None else Path(file).expanduser().read_text()

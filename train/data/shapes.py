@@ -20,6 +20,9 @@ from train.spec.losses.reward import Attributes, BradleyTerry, SoftLabel
 if TYPE_CHECKING:
     from train.step import Train
 
+OTHER = (
+    "other"  # KTO: the same prompt with another row's answer, which tells how far the policy went
+)
 Row = Mapping[str, Any]
 Made = list[tuple[list[Parts], Row]]  # examples of a row: their sequences, and their numbers
 
@@ -74,11 +77,17 @@ def _shape(step: Train, kind: str, columns: Sequence[str]) -> Shape:
         return Shape(("answer",), (*talk, *rated), _rated, rated, whole=True)
     if isinstance(loss, Kto):
         if kind == "preference":
-            return Shape(("answer", "other"), _pair(columns), _halves, ("good",))
+            return Shape(("answer", OTHER), _pair(columns), _halves, ("good",))
         read = ("messages", loss.label)
-        return Shape(("answer", "other"), read, _judged(loss.label), ("good",), ("good",))
+        return Shape(("answer", OTHER), read, _judged(loss.label), ("good",), ("good",))
     if kind == "preference":
         return _pairs(step, columns)
+    if step.kind in ("reward", "preference"):
+        for_kind = "attributes" if step.kind == "reward" else "kto"
+        raise RecipeError(
+            f"rows of kind {kind} are for the loss {for_kind!r}; {loss.NAME!r} compares answers: "
+            "it takes rows of kind preference (prompt, chosen, rejected)"
+        )
     return Shape(("answer",), ("messages",), _chat)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from gristmill.errors import RecipeError
-from gristmill.resident import on_release
+from gristmill.resident import on_release, release
 from gristmill.rng import derive_seed
 from gristmill.store import Dataset, Store
 from mixtures.tokens.tokenizer_sources import Hub, Source, dataset_of
@@ -115,7 +115,7 @@ def open_bench(source: Source, about: Bench) -> Bench:
     version = folder.name if ref is not None else getattr(source, "revision", "")[:12]
     key = (str(folder), about.machine.device, about.machine.dtype)
     if key not in _held:
-        close()
+        release()  # the model before, and engines that an earlier step of this worker left open
         try:
             _held[key] = _load(folder, name, about.machine)
         except (OSError, ValueError, KeyError, RuntimeError, RecipeError) as error:

@@ -156,14 +156,15 @@ def of_documents(task: LossTask, bench: Bench) -> Measured:
     backend = bench.rendering.tokenizer.backend_tokenizer
     start = _start(task, bench)
     rows = _selected(task, bench)
-    encoded = backend.encode_batch([row["text"] for row in rows], add_special_tokens=False)
+    texts = [row["text"] or "" for row in rows]
+    encoded = backend.encode_batch(texts, add_special_tokens=False)
     nats = windows(bench, [start + one.ids for one in encoded], task.length, task.stride)
     costs = []
-    for row, one, found in zip(rows, encoded, nats, strict=True):
+    for row, text, one, found in zip(rows, texts, encoded, nats, strict=True):
         counted = found[len(start) - 1 :] if start else found
-        size = len(row["text"].encode())
+        size = len(text.encode())
         if not start and len(one.ids) > 1:
-            size -= len(row["text"][: one.offsets[1][0]].encode())
+            size -= len(text[: one.offsets[1][0]].encode())
         costs.append(
             Cost(row["id"], _source(row, task.by), float(counted.sum()), len(counted), size)
         )

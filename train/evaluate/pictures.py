@@ -29,7 +29,7 @@ def draw(rows: Sequence[Row], folder: Path) -> list[str]:
                 made.append(_save(heat_map(own), folder, task, model, metric))
         for metric in _values(of_task, "metric"):
             whole = [r for r in of_task if r["metric"] == metric and r["depth"] is None]
-            if len(whole) > 1:
+            if whole:
                 made.append(_save(dots(whole), folder, task, metric))
     return made
 
@@ -45,7 +45,8 @@ def heat_map(cells: Sequence[Row]) -> Figure:
     image = axes.imshow(grid, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
     for y, line in enumerate(grid):
         for x, value in enumerate(line):
-            axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=INK, fontsize=8)
+            ink = INK if 0.15 < value < 0.9 else "white"
+            axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(lengths)), [f"{length:,}" for length in lengths])
     axes.set_yticks(range(len(depths)), [f"{depth:.0%}" for depth in depths])
     axes.set_xlabel("tokens of context")

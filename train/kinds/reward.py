@@ -11,16 +11,22 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from gristmill.errors import RecipeError
 from mixtures.tokens.tokenizers import from_files
+from train.data.prepared import Prepared
 from train.data.rows import open_rows
 from train.job import Job
 from train.kinds.stage import Stage
 from train.models.open import Opened
 from train.spec.losses.reward import Attributes, RewardLoss, SoftLabel
+
+HEAD = "score.weight"
 
 
 def open_stage(job: Job, opened: Opened) -> Stage:
@@ -28,9 +34,13 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     loss = job.step.objective
     assert isinstance(loss, RewardLoss)
     examples = open_rows(job, opened, by_token=False)
+    if isinstance(loss, SoftLabel):
+        check_levels(examples.prepared, loss)
     language, merged = opened.model, opened.finish
     body = language.get_base_model() if job.step.model.lora else language
     model = classifier(body, loss.heads())
+    if job.step.init.from_ is not None:
+        go_on(model.score, job.model_folder(job.step.init.from_))
     loaded = from_files(opened.tokenizer, "the model's tokenizer")
     model.config.pad_token_id = loaded.padding
     model.forward = MethodType(scores, model)
@@ -61,6 +71,30 @@ def classifier(model: Any, heads: int) -> Any:
     nn.init.normal_(head.weight, std=config.get_text_config().initializer_range)
     made.score = head
     return made.train(model.training)
+
+
+def go_on(head: nn.Linear, folder: Path) -> None:
+    """Take the head of a checkpoint that is a reward model already, with as many numbers."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            if HEAD in weights.keys() and weights.get_tensor(HEAD).shape == head.weight.shape:
+                head.weight.data = weights.get_tensor(HEAD).to(head.weight.dtype)
+
+
+def check_levels(prepared: Prepared, loss: SoftLabel) -> None:
+    """RecipeError for levels and grades that the loss does not have."""
+    ranges = {loss.level: (1, len(loss.targets))}
+    for name, levels in loss.grades.items():
+        ranges |= {f"{side}_{name}": (0, levels - 1) for side in ("chosen", "rejected")}
+    for column, (least, most) in ranges.items():
+        values = prepared.column(column)
+        values = values[~np.isnan(values)]
+        odd = values[(values < least) | (values > most) | (values != np.round(values))]
+        if len(odd):
+            raise RecipeError(
+                f"column {column!r} has {odd[0]:g}: loss soft_label takes whole numbers from "
+                f"{least} to {most}; map them before, or name other `targets` or `grades`"
+            )
 
 
 def scores(self: Any, input_ids: Tensor, position_ids: Tensor, last: Tensor, **_: Any) -> Tensor:

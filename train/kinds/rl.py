@@ -2,7 +2,7 @@
 
 In: rows of kind `prompt`. Out: a Stage with a trainer of its own, over train.loop.
 Shown by: `pipelines/recipes/train/rl.yaml`.
-Limit: one policy, one turn; `engine: vllm` needs a GPU.
+Limit: one policy, one turn; the policy writes in this process.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import GenerationConfig, TrainingArguments
 
 from gristmill.errors import RecipeError
 from mixtures.tokens.chat import open_chat_tokenizer
 from train.data.prepared import open_prepared
+from train.data.rows import keep_template, parts
 from train.job import Job
 from train.kinds.stage import Stage
 from train.models.open import Opened
 from train.rl.critic import attach, detached
 from train.rl.frozen import reference_of, teacher_of
 from train.rl.objective import PolicyObjective
-from train.rl.prompts import PromptBatches, parts_of
+from train.rl.prompts import PromptBatches
 from train.rl.read import order, read_prompts
 from train.rl.rewards import open_rewards
 from train.rl.rollout import Rollouts
@@ -38,6 +39,7 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     rollout = step.rollout
     assert rollout is not None and job.rows is not None and isinstance(step.data, Rows)
     prepared = open_prepared(job.rows)
+    keep_template(opened, prepared.meta)
     tokenizer = open_chat_tokenizer(opened.tokenizer, prepared.meta.template)
     drawing = _drawing(rollout, policy, tokenizer)
     context = policy.config.get_text_config().max_position_embeddings
@@ -52,8 +54,6 @@ def open_stage(job: Job, opened: Opened) -> Stage:
         rewards = open_rewards(job, rollout.rewards, prompts)
         reference = reference_of(job, opened) if objective.spec.beta else None
     if isinstance(objective.spec, Ppo):
-        if step.model.lora:
-            raise RecipeError("loss ppo trains a critic beside the weights; leave model.lora out")
         objective.critic = attach(policy, objective.spec.value)
         opened.finish = detached(opened.finish)
     rollouts = Rollouts(
@@ -67,8 +67,8 @@ def open_stage(job: Job, opened: Opened) -> Stage:
         reference,
     )
     rows = order(step.data, step.seed, len(prompts))
-    parts = parts_of(step.data.batch, step.run.micro_batch, step.run.ranks)
-    batches = PromptBatches(prompts, rows, parts, rollout.updates)
+    per_step = parts(step.data.batch, step.run.micro_batch, step.run.ranks)
+    batches = PromptBatches(prompts, rows, per_step, rollout.updates)
 
     def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> PolicyTrainer:
         return PolicyTrainer(
@@ -79,12 +79,18 @@ def open_stage(job: Job, opened: Opened) -> Stage:
             **given,
         )
 
-    return Stage(policy, batches, objective, trainer)
+    def notes() -> list[str]:
+        said = [f"{longer:,} prompts have more than {room:,} tokens and were left out"]
+        return [*(said if longer else []), *rollouts.notes()]
+
+    return Stage(policy, batches, objective, trainer, notes)
 
 
 def _drawing(rollout: Rollout, policy: Any, tokenizer: Any) -> Drawing:
     """How completions are drawn, and where they end; the saved model says the same to engines."""
-    listed = policy.generation_config.eos_token_id
+    settings = policy.generation_config.to_dict() if policy.generation_config else {}
+    settings.pop("_from_model_config", None)  # else it is derived from the config again when loaded
+    listed = settings.get("eos_token_id")
     stop = set([listed] if isinstance(listed, int) else listed or [])
     stop |= {tokenizer.eos_token_id} - {None}
     if not stop:
@@ -92,7 +98,6 @@ def _drawing(rollout: Rollout, policy: Any, tokenizer: Any) -> Drawing:
             "neither the tokenizer nor the model has an end-of-text token, so no completion could "
             "end; give the tokenizer one (`train_tokenizer: {eos: …}`)"
         )
-    policy.generation_config.eos_token_id = sorted(stop)
-    policy.generation_config.pad_token_id = tokenizer.pad_token_id
+    settings |= {"eos_token_id": sorted(stop), "pad_token_id": tokenizer.pad_token_id}
+    policy.generation_config = GenerationConfig.from_dict(settings)
     return Drawing(rollout.max_tokens, rollout.temperature, rollout.top_p, tuple(sorted(stop)))
-

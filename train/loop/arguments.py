@@ -6,6 +6,7 @@ Limit: FSDP2 is on where there are several ranks on GPUs; a CPU's ranks are DDP 
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
                 f"run.log_to has {name!r}, which is not installed; `pip install {name}`, or leave "
                 "it out: the log and its picture are kept without it"
             )
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(job.work) / "tensorboard")
     shards = sharded(job)
     return {
         **TRAINER,

@@ -14,10 +14,13 @@ import torch
 from torch import distributed
 
 from gristmill.errors import RecipeError
+from gristmill.store import Store
 from mixtures.plan import open_plan
 from mixtures.plan.adapters import collate
+from mixtures.tokens.tokenizers import tokenizer_files
 from train.job import Job
 from train.losses.cross_entropy import IGNORED, token_nats
+from train.models.vocabulary import must_agree, tokenizer_of
 from train.spec import HeldOut
 
 TOKENS = 1 << 14  # of a forward pass
@@ -30,6 +33,8 @@ class HeldRows:
         if job.step.kind == "reward":
             raise RecipeError("held_out is of next tokens; a stage of kind reward has none")
         self.plan = open_plan(job.store, job.inputs[spec.data])
+        theirs = tokenizer_files(Store(job.store)[self.plan.spec.tokenizer])
+        must_agree("the stage", tokenizer_of(job), f"held_out.data {spec.data!r}", theirs)
         self.sources = [source.name for source in self.plan.spec.sources]
         self.rows = min(spec.rows or len(self.plan), len(self.plan))
         self._at_once = max(1, TOKENS // max(s.seq for s in self.plan.segments))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from gristmill.fs import flush_to_disk
 
 FILE = "log.jsonl"
-_WHOLE = ("step", "tokens", "rows", "memory")  # columns of whole numbers
+_WHOLE = ("step", "tokens", "rows", "memory", "rows_without_label")  # columns of whole numbers
 
 
 class Log:

@@ -32,6 +32,7 @@ from train.loop.curves import draw
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
 from train.loop.logs import FILE, Log, log_table, read_lines
+from train.loop.meter import BARE
 from train.loop.optim import open_optimizer
 from train.loop.optim_state import carry_state, save_state
 from train.loop.places import Every, points
@@ -212,6 +213,11 @@ class Loop:
         """For the build record."""
         batches = self.stage.batches
         lines = read_lines(self.work / FILE)
+        if bare := sum(line.get(BARE, 0) for line in lines):
+            self.notes.append(
+                f"{bare:,} rows had no label that counts: their tokens were read, and nothing was "
+                "learnt from them"
+            )
         return {
             "steps": batches.steps,
             batches.unit: batches.before(batches.steps),

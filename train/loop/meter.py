@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 TOKENS = "tokens_read"  # of a step, on all ranks, padding among them
+BARE = "rows_without_label"  # of a mixture: read, and nothing learnt from them
 Told = Mapping[str, float | torch.Tensor]
 
 
@@ -27,6 +28,7 @@ class Meter:
     def _clear(self) -> None:
         self._told: dict[str, torch.Tensor] = {}
         self._times = self._tokens = 0
+        self._bare: torch.Tensor | int = 0
         self._by_source = torch.zeros(2, len(self.sources), dtype=torch.float64)
 
     def see(
@@ -44,6 +46,7 @@ class Meter:
         if rows is None or "source" not in batch or not self.sources:
             return
         source = batch["source"]
+        self._bare = self._bare + (rows[1] == 0).sum()
         self._by_source = self._by_source.to(source.device)
         for place, values in enumerate(rows):
             self._by_source[place].index_add_(0, source, values.detach().double())
@@ -52,14 +55,15 @@ class Meter:
         """The step's line; begins anew."""
         names = list(self._told)
         flat = [self._told[name].cpu().reshape(1) for name in names]
-        counts = torch.tensor([self._times, self._tokens], dtype=torch.float64)
+        counts = torch.tensor([self._times, self._tokens, int(self._bare)], dtype=torch.float64)
         sums = torch.cat([counts, *flat, self._by_source.flatten().cpu()])
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             sums = sums.to(device)
             distributed.all_reduce(sums)
             sums = sums.cpu()
         sums = sums.tolist()
-        times, found, rest = sums[0], {TOKENS: sums[1]}, sums[2:]
+        times, rest = sums[0], sums[3:]
+        found = {TOKENS: sums[1], **({BARE: int(sums[2])} if sums[2] else {})}
         found |= {name: total / times for name, total in zip(names, rest, strict=False)}
         nats = rest[len(names) : len(names) + len(self.sources)]
         for name, total, count in zip(

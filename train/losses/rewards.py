@@ -53,8 +53,7 @@ def bradley_terry(spec: BradleyTerry, values: Tensor, there: Tensor, batch: Batc
 
 def soft_label(spec: SoftLabel, values: Tensor, there: Tensor, batch: Batch) -> Tensor:
     """Towards the level's probability; grades have the heads behind the reward's."""
-    level = batch[f"column.{spec.level}"].round().long().clamp(1, len(spec.targets)) - 1
-    target = values.new_tensor(spec.targets)[level]
+    target = values.new_tensor(spec.targets)[batch[f"column.{spec.level}"].long() - 1]
     rows = losses.soft_label(values[:, 0, 0], values[:, 1, 0], target)
     terms = []
     first = 1

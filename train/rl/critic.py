@@ -19,7 +19,7 @@ NAME = "critic"  # the policy's attribute
 Finish = Callable[[Any, Path], Any]  # Opened.finish
 
 
-class Critic(nn.Module):
+class Critic(nn.Module):  # type: ignore[misc]
     """A value a state."""
 
     def __init__(self, policy: Any, kind: Literal["head", "model"]) -> None:

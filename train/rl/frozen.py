@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from gristmill.errors import RecipeError
 from train.job import Job
 from train.losses.policy import token_logps
 from train.models.open import Opened, load_folder
@@ -54,8 +53,6 @@ def _without_adapter(policy: Any, batch: Batch, temperature: float) -> torch.Ten
 
 def teacher_of(job: Job, opened: Opened) -> Teacher:
     """The models that `teacher` names, as one."""
-    if not job.step.teachers:
-        raise RecipeError("loss kd_on_policy asks a teacher while it trains: `teacher: models/large`")
     ask = open_teacher(job, opened)
 
     def asked(batch: Batch, temperature: float) -> torch.Tensor:

@@ -43,8 +43,8 @@ class PromptBatches:
         self._rows = rows
         if rows and len(rows[-1]) < parts:
             raise RecipeError(
-                f"the last step has {len(rows[-1])} prompts for {parts} micro-batches (run.ranks and "
-                "run.micro_batch); choose data.batch or data.epochs so that it has as many"
+                f"the last step has {len(rows[-1])} prompts for {parts} micro-batches (run.ranks "
+                "and run.micro_batch); choose data.batch or data.epochs so that it has as many"
             )
 
     def __len__(self) -> int:
@@ -64,9 +64,3 @@ class PromptBatches:
 
     def named(self, step: int) -> list[str]:
         return [self.prompts[number].name for number in self._rows[step // self.updates]]
-
-
-def parts_of(batch: int, micro_batch: int | None, ranks: int) -> int:
-    """Micro-batches a step, so that none has more than `micro_batch` prompts."""
-    each = -(-batch // ranks)
-    return ranks * (1 if micro_batch is None else -(-each // micro_batch))

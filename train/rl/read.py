@@ -25,9 +25,9 @@ def read_prompts(rows: Prepared, room: int) -> tuple[list[Prompt], int]:
     found = []
     for number, row in enumerate(rows.table.select(there).to_pylist()):
         ids = rows.ids[rows.starts[number] : rows.starts[number + 1]].tolist()
-        texts = [row.get(name) or "" for name in _TEXTS[1:]]
+        prompt, answer, verifier = (row.get(name) or "" for name in _TEXTS[1:])
         if len(ids) <= room:
-            found.append(Prompt(ids, *texts, name=row["id"]))
+            found.append(Prompt(ids, prompt, answer, verifier, row["id"]))
     if not found:
         raise RecipeError(
             f"none of {len(rows)} prompts has at most {room} tokens, which rollout.max_tokens "

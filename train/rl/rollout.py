@@ -45,7 +45,8 @@ class Rollouts:
     objective: PolicyObjective
     rewards: Rewards | None  # None: kd_on_policy
     reference: Reference | None
-    flat: int = 0  # batches without any signal
+    made: int = 0  # batches since this process began, and those without any signal
+    flat: int = 0
 
     def __call__(self, policy: Any, number: int, items: Sequence[Batch], world: int) -> list[Batch]:
         """Micro-batches of this rank, one for each item."""
@@ -133,9 +134,20 @@ class Rollouts:
         total = self.rewards.total(found)
         add_advantages(self.objective.spec, batches, total, self.spec.samples)
         log = reward_log(found, total, self.rewards.names, self.spec.samples)
+        self.made += 1
         self.flat += int(log["no_signal"] == 1)
         for batch in batches:
             batch |= {f"log.{name}": value.float() for name, value in log.items()}
+
+    def notes(self) -> list[str]:
+        """What a user should know."""
+        if not self.flat:
+            return []
+        return [
+            f"in {self.flat:,} of {self.made:,} batches all samples of each prompt had one reward: "
+            "nothing was learnt from them. Easier or harder prompts, more samples or a reward with "
+            "more levels would help"
+        ]
 
     def _log(self, written: Sequence[Written], device: torch.device) -> Batch:
         columns = {

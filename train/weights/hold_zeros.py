@@ -55,7 +55,7 @@ def _mask(name: str, weight: Tensor, sparse: Sparse, seed: int) -> Tensor:
     if sparse == "zeros":
         return weight.detach() != 0
     keep = round((1 - sparse) * weight.numel())
-    drawn = uniform((1, weight.numel()), seed, "sparse", name)
+    drawn = uniform(weight.shape, seed, "sparse", name)
     return largest(drawn, keep).reshape(weight.shape).to(weight.device)
 
 

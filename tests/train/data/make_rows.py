@@ -87,7 +87,7 @@ def some_pairs(count: int) -> list[dict[str, str]]:
 def stage(kind: str, rows: str, loss: Any = None, **data: Any) -> Train:
     """A stage over rows, with the tiny model."""
     more = {key: data.pop(key) for key in ("run", "seed", "init", "reference") if key in data}
-    entry = {
+    entry: dict[str, Any] = {
         "name": f"models/{kind}",
         "use": "train",
         "kind": kind,

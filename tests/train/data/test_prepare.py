@@ -117,6 +117,22 @@ def test_kto_takes_pairs_as_good_and_bad_answers(store: Store, tmp_path: Path) -
     assert (said["rows"]["used"], said["rows"]["examples"]) == (3, 6)
 
 
+def test_kto_keeps_answers_that_are_equal_and_cuts_the_other(store: Store, tmp_path: Path) -> None:
+    chats = [turns("rye", "yes"), turns("rye", "yes"), turns("oats", "no " * 40)]
+    put_chats(store, chats, label=[True, True, False])
+    step = stage("preference", "rows/chat", "kto", max_length=32)
+    made, said = prepared(store, step, tmp_path / "staging")
+    assert said["rows"]["dropped"] == {"too long": 1}
+    assert len(made) == 2 and made.starts[4] - made.starts[3] == 32
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("preference", "dpo"), ("reward", "bradley_terry")])
+def test_chats_are_no_pairs(kind: str, loss: str, store: Store, tmp_path: Path) -> None:
+    put_chats(store, [turns("rye", "yes")], label=[True])
+    with pytest.raises(AssertionError, match="it takes rows of kind preference"):
+        prepared(store, stage(kind, "rows/chat", loss), tmp_path / "staging")
+
+
 def test_kto_pairs_a_prompt_with_the_next_rows_answer(store: Store, tmp_path: Path) -> None:
     put_chats(store, [turns("rye", "a"), turns("oats", "b")], label=[True, False])
     from mixtures.tokens.chat import open_chat_tokenizer

@@ -59,6 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_likelihoods_and_texts_are_those_of_the_harness_own_model(
     tmp_path: Path, folder: Path
 ) -> None:
@@ -82,7 +83,10 @@ def test_likelihoods_and_texts_are_those_of_the_harness_own_model(
     ):
         assert [a for a, _ in mine] == pytest.approx([a for a, _ in other], abs=1e-4)
         assert [b for _, b in mine] == [b for _, b in other]
-    assert samples(ours, "local_write") == samples(theirs, "local_write")
+    for mine, other in zip(
+        samples(ours, "local_write"), samples(theirs, "local_write"), strict=True
+    ):  # ours leaves out the half of a character that max_gen_toks cut
+        assert mine == [text.rstrip("\ufffd") for text in other]
 
 
 def test_scores_of_a_folder_of_tasks(tmp_path: Path, folder: Path) -> None:

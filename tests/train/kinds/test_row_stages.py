@@ -15,9 +15,14 @@ from tests.extras import needs
 needs("torch", "transformers")
 
 import torch  # noqa: E402
+from safetensors import safe_open  # noqa: E402
 
+from mixtures.blend.step import Mixture  # noqa: E402
+from mixtures.tokens.chat import OURS  # noqa: E402
+from mixtures.tokens.tokenize import Tokenize  # noqa: E402
 from tests.run_step import InProcess, run_step  # noqa: E402
 from tests.train.data.make_rows import (  # noqa: E402
+    TOKENIZER,
     job,
     put_chats,
     put_pairs,
@@ -29,6 +34,7 @@ from tests.train.data.make_rows import (  # noqa: E402
 from train.kinds import open_stage  # noqa: E402
 from train.kinds.stage import Stage  # noqa: E402
 from train.models.open import Opened, open_model  # noqa: E402
+from train.step import Train  # noqa: E402
 
 PAIRS = some_pairs(48)
 SCORED = [
@@ -74,7 +80,7 @@ def test_dpo_as_llama_3_does_it_starts_at_ln_2_and_a_fifth_of_the_nll(
     said = first_loss(found)
     assert said.metrics["margin"] == 0
     expected = math.log(2) + 0.2 * float(said.metrics["nll"])
-    assert float(said.total) == pytest.approx(expected, abs=1e-6)
+    assert said.total.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_nll_teaches_the_end_that_the_ratio_leaves_out(store: Store, tmp_path: Path) -> None:
@@ -207,6 +213,27 @@ def test_a_reward_model_learns_and_an_engine_loads_it(loss: Any, labels: int, st
     assert all(better)
 
 
+def test_a_level_that_has_no_target_is_refused(store: Store, tmp_path: Path) -> None:
+    loss = {"soft_label": {"targets": [0.7, 0.9]}}
+    with pytest.raises(RecipeError, match=r"'level' has 3: .* whole numbers from 1 to 2"):
+        opened_stage(tmp_path, stage("reward", "rows/pairs", loss), store)
+
+
+def test_a_reward_model_goes_on_with_its_head(store: Store, tmp_path: Path) -> None:
+    found, opened = opened_stage(tmp_path, stage("reward", "rows/pairs"), store)
+    folder = tmp_path / "reward"
+    found.model.save_pretrained(folder)
+    for name, content in opened.tokenizer.items():
+        (folder / name).write_bytes(content)
+    step = stage("reward", "rows/pairs")
+    given = {**step.model_dump(by_alias=True), "init": str(folder)}
+    again = tmp_path / "again"
+    again.mkdir()
+    other, _ = opened_stage(again, Train.model_validate(given), store)
+    for name, weight in found.model.state_dict().items():
+        assert torch.equal(other.model.state_dict()[name], weight), name
+
+
 @pytest.mark.slow
 def test_attributes_become_one_reward_by_their_weights(store: Store) -> None:
     from transformers import AutoModelForSequenceClassification
@@ -258,12 +285,6 @@ def test_preferences_are_learnt_after_sft(loss: Any, store: Store) -> None:
 
 
 def test_a_reference_with_another_vocabulary_is_refused(store: Store, tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from tests.train.data.make_rows import CONFIG
-
-    config = AutoConfig.for_model(**{**CONFIG, "vocab_size": 11})
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "other")
     run_step(stage("sft", "rows/chat", run={"threads": 1}), store, executor=InProcess())
     step = stage("preference", "rows/pairs", reference="models/sft")
     made = job(store, step, tmp_path)
@@ -271,3 +292,45 @@ def test_a_reference_with_another_vocabulary_is_refused(store: Store, tmp_path: 
     opened.model.config.vocab_size = 11
     with pytest.raises(RecipeError, match="both must read the same token ids"):
         open_stage(made, opened)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sft", "reward", "preference"])
+def test_an_adapter_learns_and_is_merged(kind: str, store: Store) -> None:
+    run_step(stage("sft", "rows/chat", run={"threads": 1}), store, executor=InProcess())
+    rows = "rows/chat" if kind == "sft" else "rows/pairs"
+    step = stage(kind, rows, batch=8, init="models/sft", run={"threads": 1})
+    more = {"name": "models/adapted", "model": {"lora": {"r": 4}}, "optim": {"lr": 3e-3}}
+    step = Train.model_validate({**step.model_dump(by_alias=True), **more})
+    run_step(step, store, executor=InProcess())
+    log = store["models/adapted.log"].to_table()["loss"].to_pylist()
+    assert log[-1] < log[0]
+    with safe_open(store["models/adapted"].path / "model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert not any("lora" in name for name in names)
+    assert ("score.weight" in names) == (kind == "reward")
+    kept = store["models/sft"].path / "model.safetensors"
+    with safe_open(kept, "pt") as file:
+        before = {name for name in file.keys() if "layers" in name}
+    assert before <= names
+
+
+@pytest.mark.slow
+def test_chats_are_learnt_from_a_mixture(store: Store) -> None:
+    """tokenize of chats, mixture, sft: the model keeps the template of the chats."""
+    entry = {"name": "tokens/chat", "use": "tokenize", "from": "rows/chat", "tokenizer": TOKENIZER}
+    run_step(Tokenize.model_validate(entry), store, executor=InProcess())
+    entry = {
+        "name": "mix/sft",
+        "use": "mixture",
+        "sources": {"chat": "tokens/chat"},
+        "budget": 4096,
+        "shape": [{"seq": 64, "batch": 8}],
+    }
+    run_step(Mixture.model_validate(entry), store, executor=InProcess())
+    step = stage("sft", "rows/chat", run={"threads": 1})
+    given = {**step.model_dump(by_alias=True), "data": "mix/sft", "optim": {"lr": 3e-3}}
+    run_step(Train.model_validate(given), store, executor=InProcess())
+    log = store["models/sft.log"].to_table()["loss"].to_pylist()
+    assert log[-1] < log[0]
+    assert (store["models/sft"].path / "chat_template.jinja").read_text() == OURS

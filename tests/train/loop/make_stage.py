@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import multiprocessing
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from gristmill.store import Store
 from mixtures.blend.step import Mixture
 from tests.mixtures.make_tokens import MakeTokens
 from tests.run_step import InProcess, run_step
+from tests.train.loop.run_stage import run_stage
 from train.job import Job
 from train.run import OUT, Made, run
 from train.step import Train
@@ -28,6 +27,8 @@ LLAMA: dict[str, Any] = {
     "attention_dropout": 0.1,  # so that a run that goes on must have the same random numbers
     "tie_word_embeddings": True,
 }
+APART = multiprocessing.get_context("forkserver")
+APART.set_forkserver_preload(["tests.train.loop.run_stage"])
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -74,12 +75,15 @@ def finish(job: Job) -> Made:
     return run(job, lambda _: None, lambda _: None)
 
 
-def finish_apart(job: Job, *how: str) -> int:
-    """Run a job in a process of its own; its exit status, -9 where it was killed as asked."""
-    file = Path(job.work) / "job.pickle"
-    file.write_bytes(pickle.dumps(job))
-    command = [sys.executable, "-m", "tests.train.loop.run_stage", str(file), *how]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode
+def finish_apart(job: Job, *how: str | int) -> int | None:
+    """Run a job in a process of its own; its exit status, -9 where it was killed as asked.
+
+    how: see run_stage. The processes are forked from one that has imported torch and run nothing.
+    """
+    process = APART.Process(target=run_stage, args=(job, *how))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def weights(job: Job) -> bytes:

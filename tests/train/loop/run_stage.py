@@ -1,51 +1,43 @@
-"""Run a pickled job, and be killed: after a step, or while a checkpoint is written.
+"""Run a job, and be killed: after a step, or while a checkpoint is written.
 
-python -m tests.train.loop.run_stage JOB              to the end
-python -m tests.train.loop.run_stage JOB step N       kill -9 after N steps of this process
-python -m tests.train.loop.run_stage JOB file NAME N  when the N-th file NAME is being written
+run_stage(job)                   to the end
+run_stage(job, "step", n)        kill -9 after n steps of this process
+run_stage(job, "file", name, n)  as soon as n checkpoints have the file `name`
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
+from train.job import Job
 from train.run import run
 
 
-def kill() -> None:
+def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_when_written(folder: Path, name: str, count: int) -> None:
-    """Watch the checkpoints; kill as soon as `count` files of the name are there."""
-    while True:
-        if len(list(folder.glob(f"checkpoint-*/{name}"))) >= count:
-            kill()
+def _kill_when_written(folder: Path, name: str, count: int) -> None:
+    while len(list(folder.glob(f"checkpoint-*/{name}"))) < count:
         time.sleep(0.0005)
+    _kill()
 
 
-def main() -> None:
-    job = pickle.loads(Path(sys.argv[1]).read_bytes())
-    how = sys.argv[2:]
-    left = [int(how[1])] if how[:1] == ["step"] else []
-    if how[:1] == ["file"]:
-        arguments = (Path(job.work) / "checkpoints", how[1], int(how[2]))
-        threading.Thread(target=kill_when_written, args=arguments, daemon=True).start()
+def run_stage(job: Job, what: str = "", *when: str | int) -> None:
+    """Run a job in this process."""
+    left = [int(when[0])] if what == "step" else []
+    if what == "file":
+        arguments = (Path(job.work) / "checkpoints", str(when[0]), int(when[1]))
+        threading.Thread(target=_kill_when_written, args=arguments, daemon=True).start()
 
     def advance(steps: int) -> None:
         if left and steps == 1:
             left[0] -= 1
             if left[0] == 0:
-                kill()
+                _kill()
 
     run(job, advance, lambda _: None)
-
-
-if __name__ == "__main__":
-    main()

@@ -88,7 +88,7 @@ def test_two_ranks_are_one(store: Store, alone: Job, tmp_path: Path) -> None:
 
 def test_a_run_goes_on_with_other_ranks_and_back(store: Store, alone: Job, tmp_path: Path) -> None:
     job = stage(store, tmp_path, 1)
-    assert finish_apart(job, "step", "9") == -9
+    assert finish_apart(job, "step", 9) == -9
     two = stage(store, tmp_path, 2)
     driver = start(two)
     wait_for(lambda: len(read_lines(tmp_path / FILE)) >= 16)

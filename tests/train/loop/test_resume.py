@@ -74,7 +74,7 @@ def test_kills_at_random_steps_change_nothing(
     job = stage(store, tmp_path, STAGES[name])
     draw = random.Random(name)
     for _ in range(2):
-        assert finish_apart(job, "step", str(draw.randint(4, 9))) == -9
+        assert finish_apart(job, "step", draw.randint(4, 9)) == -9
     assert checkpoints(job)
     assert finish_apart(job) == 0
     assert losses(job) == whole[name][1]
@@ -86,7 +86,7 @@ def test_a_kill_while_a_checkpoint_is_written_changes_nothing(
     file: str, count: int, store: Store, whole: dict[str, tuple[bytes, Any]], tmp_path: Path
 ) -> None:
     job = stage(store, tmp_path, {})
-    assert finish_apart(job, "file", file, str(count)) == -9
+    assert finish_apart(job, "file", file, count) == -9
     finish(job)
     assert losses(job) == whole["plain"][1]
     assert weights(job) == whole["plain"][0]
@@ -96,7 +96,7 @@ def test_a_damaged_checkpoint_is_left_out(
     store: Store, whole: dict[str, tuple[bytes, Any]], tmp_path: Path
 ) -> None:
     job = stage(store, tmp_path, {})
-    assert finish_apart(job, "step", "12") == -9
+    assert finish_apart(job, "step", 12) == -9
     folders = sorted((tmp_path / "checkpoints").iterdir(), key=lambda f: int(f.name[11:]))
     (folders[-1] / "model.safetensors").write_bytes(b"damaged")
     made = finish(job)

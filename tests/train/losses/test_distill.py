@@ -25,6 +25,7 @@ from train.losses.distill import (  # noqa: E402
 )
 from train.spec.loss import parse_loss  # noqa: E402
 
+torch.set_num_threads(1)
 B, T, V = 2, 5, 7
 F64 = torch.float64
 

@@ -12,10 +12,10 @@ from tests.extras import needs
 
 needs("torch", "transformers")
 
-import torch
+import torch  # noqa: E402
 
-from train.losses import policy
-from train.losses.divergence import divergence
+from train.losses import policy  # noqa: E402
+from train.losses.divergence import divergence  # noqa: E402
 
 N, T, V, SAMPLES = 12, 5, 7, 4
 

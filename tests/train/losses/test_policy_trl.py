@@ -11,16 +11,19 @@ from tests.extras import needs
 
 needs("torch", "transformers", "trl", "datasets")
 
-import torch
-from datasets import Dataset
-from transformers import LlamaForCausalLM
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from transformers import LlamaForCausalLM  # noqa: E402
 
-from mixtures.tokens.chat import open_chat_tokenizer
-from tests.train.rl.tiny_policy import new_model, save, tokenizer_files
-from train.losses import policy
-from train.losses.divergence import divergence
+from mixtures.tokens.chat import open_chat_tokenizer  # noqa: E402
+from tests.train.rl.tiny_policy import new_model, save, tokenizer_files  # noqa: E402
+from train.losses import policy  # noqa: E402
+from train.losses.divergence import divergence  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # TRL takes ten seconds to import
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]  # TRL takes ten seconds to import
 SAMPLES, PROMPT, COMPLETION = 4, 6, 5
 ROWS = 2 * SAMPLES
 NEAR = 1e-6
@@ -98,9 +101,7 @@ def moved(values: torch.Tensor, seed: int) -> torch.Tensor:
 @pytest.mark.parametrize("how", ["grpo", "dapo", "dr_grpo"])
 def test_grpo_is_trl_s(how: Any, tmp_path: Path) -> None:
     beta, low, high = 0.04, 0.2, 0.28
-    theirs = trainer(
-        "GRPO", tmp_path, loss_type=how, beta=beta, epsilon=low, epsilon_high=high
-    )
+    theirs = trainer("GRPO", tmp_path, loss_type=how, beta=beta, epsilon=low, epsilon_high=high)
     given = batch()
     own = logps(theirs.model, given)
     old, reference = moved(own, 1), moved(own, 2)
@@ -115,9 +116,7 @@ def test_grpo_is_trl_s(how: Any, tmp_path: Path) -> None:
     found = ((losses + beta * apart) * weights).sum()
     assert abs(float(found - wanted)) < NEAR
     shares = theirs._metrics["eval"]
-    assert shares["kl"][-1] == pytest.approx(
-        float((apart * mask).sum() / mask.sum()), abs=NEAR
-    )
+    assert shares["kl"][-1] == pytest.approx(float((apart * mask).sum() / mask.sum()), abs=NEAR)
     told = float((cut * mask).sum() / mask.sum())
     assert shares["clip_ratio/region_mean"][-1] == pytest.approx(told, abs=NEAR)
 

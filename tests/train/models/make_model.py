@@ -14,6 +14,8 @@ from tests.mixtures.make_tokens import tokenizer_files
 from train.job import Job
 from train.step import Train
 
+torch.set_num_threads(1)  # on a busy machine, threads wait for one another most of the time
+
 VOCABULARY = 300
 LLAMA: dict[str, Any] = {
     "model_type": "llama",

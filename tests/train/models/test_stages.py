@@ -207,7 +207,7 @@ def test_a_student_learns_stored_answers(store: Store) -> None:
     (store.path.parent / "few").mkdir()
     for file, content in tokenizer_files(40).items():
         (store.path.parent / "few" / file).write_bytes(content)
-    with pytest.raises(Exception, match="the student has 40 .* made with another tokenizer"):
+    with pytest.raises(Exception, match=r"the student has 40 .* made with another tokenizer"):
         build(store, "models/few", kind="distill", init=words, data=data)
 
 

@@ -15,11 +15,13 @@ from gristmill.step import Task
 from gristmill.store import Store
 from gristmill.task import RunInfo, execute, published
 from tests.make_store import put
+from tests.run_step import InProcess, run_step
 from tests.train.rl.tiny_policy import new_model, rows, save
 from train.data.prepare import prepare
 from train.job import Job
 from train.run import Made, run
 from train.step import Train
+from train.weights.step import Checkpoint
 
 PROMPTS = "rows/prompts"
 
@@ -28,6 +30,12 @@ def put_prompts(store: Store, given: list[dict[str, Any]], name: str = PROMPTS) 
     """Rows of kind prompt."""
     kept = [{key: row[key] for key in ("id", "prompt", "answer", "verifier")} for row in given]
     put(store, name, {"": ("prompt", [pa.Table.from_pylist(kept)])})
+
+
+def put_model(store: Store, name: str, folder: Path) -> None:
+    """A folder of weights as a version: an average of it alone."""
+    entry = {"name": name, "use": "checkpoint", "average": {"of": [str(folder)]}}
+    run_step(Checkpoint.model_validate(entry), store, executor=InProcess())  # type: ignore[arg-type]
 
 
 def a_store(home: Path, count: int = 64, seed: int = 3) -> Store:

@@ -1,7 +1,7 @@
 """A tiny policy for a procedural task: characters as tokens, trained a little on right answers.
 
 In: a task's parameters and a seed. Out: a model folder, prompts, and scores of models on them.
-Shown by: `python -m pytest tests/train/rl`. Limit: one task, sums of two digits: there are 100 prompts.
+Shown by: `python -m pytest tests/train/rl`. Limit: one task, sums of two digits: 100 prompts.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def taught(seed: int, steps: int, batch: int = 64, rate: float = 3e-3) -> LlamaF
             prompt, answer = encode(f"{row['prompt']} ").ids, [*encode(row["answer"]).ids, 0]
             ids.append(torch.tensor(prompt + answer))
             labels.append(torch.tensor([-100] * len(prompt) + answer))
-        padded = [torch.nn.utils.rnn.pad_sequence(x, True, v) for x, v in ((ids, 1), (labels, -100))]
+        padded = [
+            torch.nn.utils.rnn.pad_sequence(x, True, v) for x, v in ((ids, 1), (labels, -100))
+        ]
         loss = model(input_ids=padded[0], labels=padded[1]).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

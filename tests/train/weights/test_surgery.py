@@ -25,6 +25,7 @@ from tests.train.weights.tiny import (  # noqa: E402
     saved,
     tensors,
 )
+from train.weights.ops.prune import largest  # noqa: E402
 
 
 def test_pruned_matrices_have_their_share_of_zeros(tmp_path: Path) -> None:
@@ -41,6 +42,13 @@ def test_pruned_matrices_have_their_share_of_zeros(tmp_path: Path) -> None:
         assert torch.equal(tensor[~gone], after[name][~gone])
     assert report(tmp_path)["model.layers.1.mlp.up_proj.weight"]["zeros"] == 0.75
     generates(load(made))
+
+
+def test_of_equals_the_first_stay() -> None:
+    mask = largest(torch.tensor([[1.0, 2.0, 1.0], [3.0, 1.0, 1.0]]), 4)
+    assert mask.tolist() == [True, True, True, True, False, False]
+    assert largest(torch.zeros(3), 0).tolist() == [False] * 3
+    assert largest(torch.zeros(3), 3).tolist() == [True] * 3
 
 
 def test_n_of_m_keeps_the_largest_of_each_group(tmp_path: Path) -> None:

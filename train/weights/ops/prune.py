@@ -90,14 +90,27 @@ class Prune(WeightOp):
         )
         if self.pattern is not None:
             kept, group = self.counts()
-            return largest(weight.reshape(-1, group), kept).reshape(tensor.shape)
+            return largest_of_each(weight.reshape(-1, group), kept).reshape(tensor.shape)
         assert self.share is not None
         keep = round((1 - self.share) * tensor.numel())
-        return largest(weight.reshape(1, -1), keep).reshape(tensor.shape)
+        return largest(weight, keep).reshape(tensor.shape)
 
 
 def largest(weight: Tensor, keep: int) -> Tensor:
-    """bool: true at the `keep` largest of each row; of equals, those that stand first."""
-    order = weight.argsort(dim=1, descending=True, stable=True)
-    mask = weight.new_zeros(weight.shape).bool()
-    return mask.scatter_(1, order[:, :keep], True)
+    """bool, flat: true at the `keep` largest; of equals, those that stand first."""
+    flat = weight.flatten()
+    if keep >= flat.numel():
+        return flat == flat
+    if keep == 0:
+        return flat != flat
+    least = flat.kthvalue(flat.numel() - keep + 1).values
+    mask = flat > least
+    equal = (flat == least).nonzero().flatten()
+    mask[equal[: keep - int(mask.count_nonzero())]] = True
+    return mask
+
+
+def largest_of_each(groups: Tensor, keep: int) -> Tensor:
+    """bool[groups, size]: the same in each row."""
+    order = groups.argsort(dim=1, descending=True, stable=True)
+    return (groups != groups).scatter_(1, order[:, :keep], True)

@@ -1,0 +1,82 @@
+"""Which prompts a step has; what is refused before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.extras import needs
+
+needs("torch", "transformers", "accelerate")
+
+from gristmill.errors import RecipeError  # noqa: E402
+from tests.train.rl.stages import a_stage  # noqa: E402
+from tests.train.rl.tiny_policy import prompts  # noqa: E402
+from train.rl.prompts import PromptBatches  # noqa: E402
+from train.rl.read import order  # noqa: E402
+from train.spec import Rows  # noqa: E402
+
+DATA = Rows(rows=("rows/prompts",), batch=4, epochs=1.5)
+
+
+def test_each_epoch_has_every_prompt_once_in_an_order_of_its_own() -> None:
+    steps = order(DATA, 7, 10)
+    assert [len(step) for step in steps] == [4, 4, 4, 3]
+    numbers = [number for step in steps for number in step]
+    assert sorted(numbers[:10]) == list(range(10)) and numbers[:10] != list(range(10))
+    assert len(set(numbers[10:])) == 5
+    assert order(DATA, 7, 10) == steps != order(DATA, 8, 10)
+    given = order(DATA.model_copy(update={"order": "given"}), 7, 10)
+    assert given[0] == [0, 1, 2, 3] and given[2] == [8, 9, 0, 1]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_step_has_the_same_prompts_in_any_parts(parts: int) -> None:
+    rows = order(DATA, 7, 10)
+    batches = PromptBatches(prompts(10, seed=1), rows, parts, updates=2)
+    assert batches.steps == 8 and len(batches) == 8 * parts
+    for step in range(batches.steps):
+        items = [batches[step * parts + part] for part in range(parts)]
+        taken = [int(n) for item in items for n in item["prompts"]]
+        places = [int(n) for item in items for n in item["places"]]
+        assert taken == rows[step // 2] and places == list(range(len(taken)))
+        assert len(batches.named(step)) == len(taken)
+    assert [batches.before(step) for step in range(9)] == [0, 2, 4, 6, 8, 10, 12, 13, 15]
+
+
+def test_a_last_step_that_is_too_small_for_its_parts_is_refused() -> None:
+    with pytest.raises(RecipeError, match="the last step has 3 prompts for 4 micro-batches"):
+        PromptBatches(prompts(10, seed=1), order(DATA, 7, 10), 4, updates=1)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"rollout": {"samples": 1}}, "rollout.samples is 1; grpo compares"),
+        ({"loss": "mdloo", "rollout": {"samples": 1}}, "mdloo compares"),
+        ({"rollout": {"max_tokens": 64}}, "no prompt would fit"),
+        ({"rollout": {"engine": "vllm"}}, "does not take new weights"),
+        ({"reference": "models/sft"}, "grpo.beta is 0, so nothing asks it"),
+        ({"loss": "ppo", "model": {"lora": {}}}, "leave `model.lora` out"),
+        ({"loss": "kd_on_policy", "kind": "distill"}, "asks a teacher as it trains"),
+        ({"data": "mix/x"}, "reads rows"),
+        ({"rollout": None}, "`rollout` is for kind rl"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_at_once(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=said):
+        a_stage(tmp_path, **changes).check()
+
+
+@pytest.mark.parametrize(
+    "reward, said", [({"verifier": "numbr"}, "did you mean 'number'"), ({}, "a reward has one of")]
+)
+def test_a_reward_that_is_none_is_refused_at_once(
+    reward: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=said):
+        a_stage(tmp_path, rollout={"rewards": [reward]})
