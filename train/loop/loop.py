@@ -68,8 +68,6 @@ class Loop:
         self.run = self._watch(advance, say)
         for callback in weight_callbacks(job, stage.model):  # before Watch sees the weights
             self._trainer.add_callback(callback)
-        for callback in weight_callbacks(job, stage.model):
-            self._trainer.add_callback(callback)
         self._trainer.add_callback(Watch(self.run))  # after those: it looks at what they leave
         self._trainer.remove_callback(PrinterCallback)
         self.notes: list[str] = []

@@ -56,7 +56,7 @@ def trainer(kind: str, folder: Path, **options: Any) -> Any:
         model=LlamaForCausalLM.from_pretrained(weights).double(),
         reward_funcs=reward,
         args=config,
-        train_dataset=Dataset.from_dict({"prompt": ["1 + 2", "3 - 1", "4 + 4", "0 + 9"]}),
+        train_dataset=Dataset.from_dict({"prompt": ["1 + 2", "3 + 1", "4 + 4", "0 + 9"]}),
         processing_class=tokenizer,
     )
     made.current_gradient_accumulation_steps = 1
@@ -71,9 +71,9 @@ def batch() -> dict[str, torch.Tensor]:
     lengths = torch.randint(1, COMPLETION + 1, (ROWS, 1), generator=draw)
     before = torch.randint(2, PROMPT + 1, (ROWS, 1), generator=draw)
     found = {
-        "prompt_ids": torch.randint(2, 90, (ROWS, PROMPT), generator=draw),
+        "prompt_ids": torch.randint(2, 15, (ROWS, PROMPT), generator=draw),
         "prompt_mask": (torch.arange(PROMPT) >= PROMPT - before).long(),
-        "completion_ids": torch.randint(2, 90, (ROWS, COMPLETION), generator=draw),
+        "completion_ids": torch.randint(2, 15, (ROWS, COMPLETION), generator=draw),
         "completion_mask": (torch.arange(COMPLETION) < lengths).long(),
         "advantages": torch.randn(ROWS, generator=draw, dtype=torch.float64),
     }
