@@ -1,10 +1,10 @@
 # make demo | make test | make check | make bench     (each sets itself up in .venv)
-# make extras adds torch, transformers, TRL, math-verify and vLLM's CPU build; without them `make test`
-# skips what needs them, and says so. CI=true installs them first.
+# make extras adds torch, transformers, TRL, lm-eval, math-verify and vLLM's CPU build; without them
+# `make test` skips what needs them, and says so. CI=true installs them first.
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
-EXTRAS := .venv/train .venv/synth .venv/vllm
+EXTRAS := .venv/train .venv/eval .venv/synth .venv/vllm
 TESTED := .venv/dev $(if $(filter true,$(CI)),$(EXTRAS))
 
 .PHONY: demo test check bench extras clean

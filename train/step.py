@@ -97,9 +97,7 @@ class Train(Step):
         return False
 
     def packages(self) -> list[str]:
-        names = ["torch", "transformers"]
-        names += ["peft"] if self.model.lora else []
-        return [*names, "trl"] if self.kind == "rl" else names
+        return ["torch", "transformers", *(["peft"] if self.model.lora else [])]
 
     def config(self) -> dict[str, Any]:
         found = super().config()

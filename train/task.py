@@ -1,7 +1,7 @@
 """The task of a stage: run its job here, or as a gang of processes, and hand its model in.
 
 In: a job. Out: the model's files, `.log`, facts. Shown by: any `use: train`.
-Limit: a gang is on one machine; more are started by hand: docs/train.md.
+Limit: a gang is on one machine; more are started by hand: docs/train/README.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/train: every loss, op, task, option, column and recipe is named, with an example that loads."""
+"""docs/train: losses, ops, tasks, options, columns and recipes are named; examples load."""
 
 from __future__ import annotations
 

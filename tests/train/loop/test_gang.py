@@ -37,7 +37,11 @@ from train.loop.logs import FILE, read_lines  # noqa: E402
 from train.run import OUT, Made  # noqa: E402
 
 pytestmark = pytest.mark.slow
-PLAIN = {"init": {"config": {**LLAMA, "attention_dropout": 0.0}}, "optim": {"lr": 3e-3}}
+# SGD: AdamW divides by a gradient's size, and so makes the last bit of a sum of small ones large.
+PLAIN = {
+    "init": {"config": {**LLAMA, "attention_dropout": 0.0}},
+    "optim": {"name": "sgd", "lr": 0.1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,7 @@ def assert_same(first: Job, second: Job) -> None:
         assert [one[n] for n in names] == pytest.approx([other[n] for n in names], abs=2e-5)
     weights = [load_file(Path(job.work) / OUT / "model.safetensors") for job in (first, second)]
     for name, tensor in weights[0].items():
-        torch.testing.assert_close(tensor, weights[1][name], atol=2e-6, rtol=0)
+        torch.testing.assert_close(tensor, weights[1][name], atol=1e-6, rtol=0)
 
 
 def test_two_ranks_are_one(store: Store, alone: Job, tmp_path: Path) -> None:

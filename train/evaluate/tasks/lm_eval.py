@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from train.evaluate.bench import Bench
 
 ON_DISK = ("json", "csv", "parquet", "text", "arrow")
-INSTALL = "pip install -r requirements-eval.txt"
+INSTALL = "pip install lm-eval"
 
 
 class _Loader(yaml.SafeLoader):
