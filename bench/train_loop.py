@@ -27,7 +27,7 @@ from tests.run_step import InProcess, run_step
 
 VOCABULARY = 4096
 SHAPES = {  # hidden size, layers, row length, rows a step, steps
-    "full": (256, 6, 256, 8, 24),
+    "full": (256, 6, 256, 8, 12),
     "small": (64, 2, 64, 8, 24),
 }
 JOB = "bench.sides.train_stage"

@@ -115,10 +115,10 @@ def _publish(
 ) -> str:
     """Make the version directory of one output; nothing is rewritten where it stands already."""
     check_name(name)
-    if not shards:
-        raise StoreError(f"{name}: no task wrote a shard of it; this is a defect, please report it")
     if schema.kind(kind).files:
         return _publish_files(store, name, kind, shards, known, staging)
+    if not shards:
+        raise StoreError(f"{name}: no task wrote a shard of it; this is a defect, please report it")
     arrow = pq.read_schema(shards[0].path)
     for shard in shards[1:]:
         other = pq.read_schema(shard.path)

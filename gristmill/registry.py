@@ -22,8 +22,9 @@ M = TypeVar("M", bound=BaseModel)
 class Registry:
     """Classes by name. `home`: name -> module; `group`: entry points of third parties."""
 
-    def __init__(self, key: str, home: Mapping[str, str], group: str) -> None:
+    def __init__(self, key: str, home: Mapping[str, str], group: str, noun: str = "op") -> None:
         self._key = key  # of a recipe, as errors name it: `ops`, `do`
+        self._noun = noun
         self._home = home
         self._group = group
         self.known: dict[str, type[Any]] = {}
@@ -51,9 +52,8 @@ class Registry:
             for point in entry_points(group=self._group, name=name):
                 self.register(name)(point.load())
         if name not in self.known:
-            raise RecipeError(
-                f"{self._key} has an unknown op {name!r}{nearest(name, self.names())}"
-            )
+            known = nearest(name, self.names())
+            raise RecipeError(f"{self._key} has an unknown {self._noun} {name!r}{known}")
         return self.known[name]
 
 

@@ -327,3 +327,16 @@ def test_the_ways_to_read_a_store_work(
     seen: dict[str, object] = {}
     exec(example, seen)
     assert seen["web"].rows == 8  # type: ignore[attr-defined]
+
+
+def test_tests_that_files_name_are_there() -> None:
+    rooms = ("gristmill", "curation", "synth", "mixtures", "train", "pipelines")
+    named = re.compile(r"tests/[\w/]+\.py")
+    absent = {
+        f"{file.relative_to(ROOT)} names {test}"
+        for room in rooms
+        for file in (ROOT / room).rglob("*.py")
+        for test in named.findall(file.read_text())
+        if not (ROOT / test).is_file()
+    }
+    assert not absent

@@ -1,7 +1,7 @@
 """Programs run side by side: the service that answers Execute calls.
 
 In: Execute calls. Out: an Answer whose `value` is the Outcome, or a Failure where the sandbox
-itself could not be made. Shown by: `python -m pytest tests/synth/sandbox/test_pool.py`.
+itself could not be made. Shown by: `python -m pytest tests/synth/sandbox/test_sandbox_pool.py`.
 Limit: one thread a slot; each mostly waits for its program.
 """
 

@@ -1,7 +1,7 @@
 """Score regex: whether a pattern is found in a field.
 
 In: items with a text. Out: `matched`, yes or no.
-Shown by: `python -m pytest tests/synth/score/test_regex.py`.
+Shown by: `python -m pytest tests/synth/score/test_score_regex.py`.
 Limit: a pattern that backtracks without end holds up all rows; `seconds` runs it elsewhere and ends
 it.
 """

@@ -1,7 +1,7 @@
 """Source rows: of a dataset, of files, of lists of values, or of nothing at all.
 
 In: `from:` of a step. Out: fixed ranges of rows (one a task), and the rows of a range.
-Shown by: `python -m pytest tests/synth/source/test_rows.py`.
+Shown by: `python -m pytest tests/synth/test_step.py`.
 Limit: a compressed JSONL file is read from its start for each of its ranges.
 
     from: web/final                              from: {values: {topic: [rivers, trains]}}

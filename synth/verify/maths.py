@@ -1,7 +1,7 @@
 """Mathematical answers: equal as numbers, or as `math-verify` finds them equal.
 
 In: a completion and the right answer. Out: 1.0 or 0.0.
-Shown by: `python -m pytest tests/synth/verify/test_maths.py`.
+Shown by: `python -m pytest tests/synth/verify/test_maths_verifier.py`.
 Limit: what math-verify accepts is accepted: 50% equals 0.5 and equals 50; see docs.
 
 Plain numbers on both sides are compared here, exactly; sympy is not even imported then. Decimals

@@ -1,7 +1,7 @@
 """Rows as chats: what stands before an answer, and the answer, by the columns that a row has.
 
 In: transformers' tokenizer with a chat template, a row. Out: turns, parts, token ids.
-Shown by: `python -m pytest tests/train/data/test_chat.py`. Limit: see mixtures.tokens.chat.
+Shown by: `python -m pytest tests/mixtures/tokens/test_chat.py`. Limit: see mixtures.tokens.chat.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a stage's kind makes of a row: which columns it reads, and the sequences that they give.
 
 In: a stage, a dataset's kind and columns. Out: a Shape, whose `parts` turns rows into chats in
-parts. Shown by: `python -m pytest tests/train/data/test_shapes.py`.
+parts. Shown by: `python -m pytest tests/train/data/test_prepare.py`.
 Limit: a row's sequences have fixed names; one that a row has not (an edited answer) is empty.
 """
 

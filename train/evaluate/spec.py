@@ -72,7 +72,7 @@ _HOME = {
     )
 }
 GROUP = "gristmill.evaluations"
-_TASKS = Registry("tasks", _HOME, GROUP)
+_TASKS = Registry("tasks", _HOME, GROUP, "task")
 T = TypeVar("T", bound=type[TaskSpec])
 
 

@@ -1,7 +1,7 @@
 """The value model of PPO: a head on the policy's states, or a network beside it.
 
 In: the policy. Out: a module that hangs on it, so that optimiser and checkpoints see it.
-Shown by: `python -m pytest tests/train/rl/test_critic.py`.
+Shown by: `python -m pytest tests/train/rl/test_rl_stage.py`.
 Limit: it is taken off when the stage ends: the next stage begins a new one.
 """
 

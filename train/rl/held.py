@@ -1,7 +1,7 @@
 """Batches that several steps learn from, on disk, so that a stage can go on between two of them.
 
 In: the micro-batches of one batch of samples. Out: a file that gives the same ones back.
-Shown by: `python -m pytest tests/train/rl/test_rl_resume.py`.
+Shown by: `python -m pytest tests/train/rl/test_rl_stage.py`.
 Limit: only where `rollout.updates` is above 1; a file a rank.
 """
 

@@ -54,7 +54,7 @@ DEFAULT = {
     "preference": "dpo",
     "rl": "grpo",
 }
-_LOSSES = Registry("loss", _HOME, GROUP)
+_LOSSES = Registry("loss", _HOME, GROUP, "name")
 T = TypeVar("T", bound=type[LossSpec])
 
 
