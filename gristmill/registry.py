@@ -57,6 +57,16 @@ class Registry:
         return self.known[name]
 
 
+def named(entry: Any, rule: str) -> tuple[str, Any]:
+    """`NAME` or `{NAME: options}` as (name, options or None); RecipeError that says `rule`."""
+    if isinstance(entry, str):
+        return entry, None
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise RecipeError(rule)
+    ((name, options),) = entry.items()
+    return str(name), options
+
+
 def made(cls: type[M], name: str, options: Any, from_scalar: Callable[[Any], M]) -> M:
     """An op from its options: none, a mapping of fields, or the one value of a shorthand."""
     try:

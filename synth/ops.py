@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from gristmill.errors import RecipeError
-from gristmill.registry import Registry, made
+from gristmill.registry import Registry, made, named
 from gristmill.values import check_values
 from synth.calls import Answer, Call, Failure
 from synth.items import Item, Row
@@ -166,20 +166,14 @@ def parse_op(entry: Any) -> SynthOp:
     """
     if isinstance(entry, SynthOp):
         return entry
-    if isinstance(entry, str):
-        entry = {entry: None}
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise RecipeError(f"do has {entry!r:.80}; an op is `name` or `name: options`")
-    ((name, options),) = entry.items()
+    name, options = named(entry, f"do has {entry!r:.80}; an op is `name` or `name: options`")
     if name in FAMILIES:
-        if isinstance(options, str):
-            options = {options: None}
-        if not isinstance(options, dict) or len(options) != 1:
-            raise RecipeError(f"do has {entry!r:.80}; write `{name}: {{KIND: options}}`")
-        ((kind, options),) = options.items()
+        whole = {name: options}
+        rule = f"do has {whole!r:.80}; write `{name}: {{KIND: options}}`"
+        kind, options = named(options, rule)
         name = f"{name}.{kind}"
-    cls = op_class(str(name))
-    return made(cls, str(name), options, cls.from_scalar)
+    cls = op_class(name)
+    return made(cls, name, options, cls.from_scalar)
 
 
 def parse_ops(entries: Any, key: str = "do") -> tuple[SynthOp, ...]:

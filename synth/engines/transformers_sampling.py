@@ -61,17 +61,23 @@ def choose(logits: Any, settings: Sequence[Sampling], uniforms: Sequence[float])
         weights = scaled.softmax(dim=-1, dtype=torch.float64)
         if rows is cut:
             weights = _shorten(weights, [settings[r] for r in rows])
-        sums = weights.cumsum(dim=-1)
-        points = _column([uniforms[r] for r in rows], sums) * sums[:, -1:]
-        places = torch.searchsorted(sums, points, right=True)
-        # A uniform next to 1 may land behind the last weight that is not zero.
-        last = (weights > 0).long().cumsum(dim=-1).argmax(dim=-1, keepdim=True)
-        places = torch.minimum(places, last)
+        places = drawn(weights, _column([uniforms[r] for r in rows], weights))
         if order is not None:
             places = order.gather(-1, places)
         for row, found in zip(rows, places[:, 0].tolist(), strict=True):
             ids[row] = found
     return ids
+
+
+def drawn(weights: Any, uniforms: Any) -> Any:
+    """Places [n, 1] by the inverse of each row's distribution: weights [n, v], numbers [n, 1]."""
+    import torch
+
+    sums = weights.cumsum(dim=-1)
+    places = torch.searchsorted(sums, uniforms * sums[:, -1:], right=True)
+    # A number next to 1 may land behind the last weight that is not zero.
+    last = (weights > 0).long().cumsum(dim=-1).argmax(dim=-1, keepdim=True)
+    return torch.minimum(places, last)
 
 
 def tops(logprobs: Any, count: int) -> tuple[list[list[int]], list[list[float]]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gristmill.errors import RecipeError
-from gristmill.registry import Registry, made
+from gristmill.registry import Registry, made, named
 from train.evaluate.results import Measured
 from train.spec.base import Spec
 
@@ -95,10 +95,7 @@ def parse_task(entry: Any) -> TaskSpec:
     """`copy`, `{loss: mix/valid}`, `{needle: {lengths: [512]}}`."""
     if isinstance(entry, TaskSpec):
         return entry
-    if isinstance(entry, str):
-        entry = {entry: None}
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise RecipeError(f"task is {entry!r:.80}; write `NAME` or `NAME: {{option: value}}`")
-    ((name, options),) = entry.items()
-    cls = task_class(str(name))
-    return made(cls, str(name), options, cls.from_scalar)
+    rule = f"task is {entry!r:.80}; write `NAME` or `NAME: {{option: value}}`"
+    name, options = named(entry, rule)
+    cls = task_class(name)
+    return made(cls, name, options, cls.from_scalar)

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gristmill.errors import RecipeError
+from train.trainer import IGNORED
 
 PIECE = 1 << 26  # logits at once: 256 MiB
-_IGNORED = -100
 
 
 class _SumOfNats(torch.autograd.Function):  # type: ignore[misc]  # torch is not read by mypy
@@ -50,7 +50,7 @@ class _SumOfNats(torch.autograd.Function):  # type: ignore[misc]  # torch is not
             of_hidden = torch.zeros_like(hidden)
             of_weight = torch.zeros_like(weight, dtype=wide)
             of_bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
-            places = (labels != _IGNORED).nonzero().squeeze(1)
+            places = (labels != IGNORED).nonzero().squeeze(1)
             for some in places.split(max(1, piece // len(weight))):
                 rows, wanted = hidden[some].to(dtype), labels[some][:, None]
                 logits = (rows @ matrix.T).to(wide)

@@ -19,6 +19,7 @@ import torch
 from transformers import DynamicCache
 
 from gristmill.rng import keyed_uniform
+from synth.engines.transformers_sampling import drawn
 
 Any_ = Callable[[bool], bool]  # whether any rank says so
 
@@ -92,12 +93,7 @@ def choose(logits: torch.Tensor, top_p: float, uniforms: torch.Tensor) -> torch.
     weights = logits.softmax(dim=-1, dtype=torch.float64)
     if order is not None:
         weights = weights * (weights.cumsum(dim=-1) - weights < top_p)
-    sums = weights.cumsum(dim=-1)
-    points = uniforms[:, None].to(sums.dtype) * sums[:, -1:]
-    places = torch.searchsorted(sums, points, right=True)
-    # A number next to 1 may land behind the last weight that is not zero.
-    last = (weights > 0).long().cumsum(dim=-1).argmax(dim=-1, keepdim=True)
-    places = torch.minimum(places, last)
+    places: torch.Tensor = drawn(weights, uniforms[:, None].to(weights.dtype))
     return (places if order is None else order.gather(-1, places))[:, 0]
 
 

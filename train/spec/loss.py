@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from gristmill.errors import RecipeError
-from gristmill.registry import Registry, made
+from gristmill.registry import Registry, made, named
 from train.spec.base import Spec
 
 KINDS = ("pretrain", "distill", "sft", "reward", "preference", "rl")
@@ -77,10 +77,7 @@ def parse_loss(entry: Any) -> LossSpec:
     """`dpo`, `{dpo: {beta: 0.1}}`."""
     if isinstance(entry, LossSpec):
         return entry
-    if isinstance(entry, str):
-        entry = {entry: None}
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise RecipeError(f"loss is {entry!r:.80}; write `NAME` or `NAME: {{option: value}}`")
-    ((name, options),) = entry.items()
-    cls = loss_class(str(name))
-    return made(cls, str(name), options, cls.from_scalar)
+    rule = f"loss is {entry!r:.80}; write `NAME` or `NAME: {{option: value}}`"
+    name, options = named(entry, rule)
+    cls = loss_class(name)
+    return made(cls, name, options, cls.from_scalar)
