@@ -13,7 +13,7 @@ from gristmill.step import StepRun
 from train.machines import machine
 from train.models.sizes import check_sizes
 from train.rollout_checks import check_rollout
-from train.spec import Rows
+from train.spec import Advance, Rows
 from train.spec.losses.distill import Distill
 
 if TYPE_CHECKING:
@@ -70,6 +70,26 @@ def check_stage(step: Train) -> None:
         raise RecipeError("optim.merge needs a loss with a reference model (dpo, grpo, …)")
     if step.optim.merge and step.model.lora:
         raise RecipeError("optim.merge merges whole weights; leave `model.lora` out")
+    if step.advance is not None:
+        _check_advance(step, step.advance)
+
+
+def _check_advance(step: Train, advance: Advance) -> None:
+    """What the model writes or predicts is looked at, along the way."""
+    if step.kind == "reward":
+        raise RecipeError("advance asks a model that writes; a stage of kind reward makes none")
+    if step.average is not None and step.average.kind == "uniform":
+        raise RecipeError(
+            "average.kind uniform takes its points before the end of the data, and advance may end "
+            "the stage before that; use `average: {kind: ema, decay: 0.999}`"
+        )
+    for condition in advance.when:
+        condition.task.check()
+        if condition.recovers is not None and step.init.from_ is None:
+            raise RecipeError(
+                f"advance.when, {condition.title}: `recovers` compares with the model of "
+                "`init.from`, and the stage begins with a new one; write `reaches: NUMBER`"
+            )
 
 
 def _check_teacher(step: Train, loss: Distill) -> None:

@@ -44,7 +44,7 @@ def run(job: Job, advance: Callable[[int], None], say: Callable[[str], None]) ->
     set_seed(derive_seed(job.step.seed, "train", job.step.name) % 2**31)
     opened = open_model(job)
     stage = open_stage(job, opened)
-    loop = Loop(job, stage, advance, say)
+    loop = Loop(job, stage, opened.tokenizer, advance, say)
     loop.train()
     folder = Path(job.work) / OUT
     finished = loop.finished()

@@ -18,8 +18,10 @@ from pydantic import field_serializer, field_validator
 
 from gristmill.step import Ahead, Output, Phase, Resources, Step, StepRun, Task
 from train import checks
+from train.evaluate.spec import TaskSpec
 from train.job import Job
 from train.spec import (
+    Advance,
     Average,
     Guard,
     HeldOut,
@@ -57,6 +59,7 @@ class Train(Step):
     rollout: Rollout | None = None
     average: Average | None = None
     held_out: HeldOut | None = None
+    advance: Advance | None = None
     guard: Guard = Guard()
     run: Run = Run()
     seed: int = 0
@@ -81,6 +84,9 @@ class Train(Step):
         """Models that are asked while training; several are an ensemble."""
         return [self.teacher] if isinstance(self.teacher, str) else list(self.teacher or ())
 
+    def _tasks(self) -> list[TaskSpec]:
+        return list(self.advance.tasks.values()) if self.advance else []
+
     def inputs(self) -> list[str]:
         refs = self.init.datasets()
         refs += [self.data] if isinstance(self.data, str) else list(self.data.rows)
@@ -88,16 +94,19 @@ class Train(Step):
         refs += [self.optim.merge.base] if self.optim.merge else []
         refs += [self.held_out.data] if self.held_out else []
         refs += [r.model for r in self.rollout.rewards if r.model] if self.rollout else []
+        refs += [ref for task in self._tasks() for ref in task.inputs()]
         return list(dict.fromkeys(refs))
 
     def files(self) -> list[str]:
-        return self.init.files() + (self.data.files() if isinstance(self.data, Rows) else [])
+        found = self.init.files() + (self.data.files() if isinstance(self.data, Rows) else [])
+        return found + [file for task in self._tasks() for file in task.files()]
 
     def limited(self) -> bool:
         return False
 
     def packages(self) -> list[str]:
-        return ["torch", "transformers", *(["peft"] if self.model.lora else [])]
+        asked = [name for task in self._tasks() for name in task.packages()]
+        return ["torch", "transformers", *(["peft"] if self.model.lora else []), *asked]
 
     def config(self) -> dict[str, Any]:
         found = super().config()

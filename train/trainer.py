@@ -12,11 +12,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import distributed
+from torch.distributed.tensor import DTensor
 from transformers import Trainer
 
 from train.loop.guard import Watchdog
 from train.loop.items import Items
 from train.loop.meter import Meter
+from train.loop.sharding import share
 
 Batch = dict[str, torch.Tensor]
 IGNORED = -100  # the label of a place that is not counted
@@ -77,6 +79,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
     def __init__(
         self,
         *args: Any,
+        optimizers: tuple[Any, Any],
         objective: Objective,
         sources: Sequence[str] = (),
         by_tokens: bool = True,
@@ -84,9 +87,15 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
+        self.optimizer, self.lr_scheduler = optimizers  # as an argument, FSDP would refuse them
         self.objective, self.by_tokens, self.watchdog = objective, by_tokens, watchdog
         self.loss_is_scaled_for_ga = True  # by compute_loss below
         self.meter = Meter(sources)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Trainer's own; then ranks share the weights on a CPU too."""
+        super().create_accelerator_and_postprocess()
+        self.is_fsdp_enabled = share(self.accelerator, self.args)
 
     def get_train_dataloader(self) -> Any:
         """This rank's items from the step on that the run goes on at; none before are touched."""
@@ -138,6 +147,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The norm before clipping; a step that is no number ends the run before its update."""
         norm = super()._get_grad_norm(model, grad_norm)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()  # else it is this rank's part
         if self.watchdog is not None:
             self.watchdog.check_numbers(self.state.global_step, float(self.meter.loss), float(norm))
         self.meter.loss = 0.0

@@ -70,7 +70,8 @@ def _opened(store: str, mixture: str, config: dict[str, Any], **run: Any) -> Any
     refs = {ref: Store(store)[ref].ref for ref in step.inputs()}
     job = StageJob(step, store, refs, str(scratch("train-")))
     opened = open_model(job)
-    return Loop(job, open_stage(job, opened), lambda _: None, lambda _: None)
+    stage = open_stage(job, opened)
+    return Loop(job, stage, opened.tokenizer, lambda _: None, lambda _: None)
 
 
 def open_stage_over(store: str, mixture: str, config: dict[str, Any]) -> Job:

@@ -17,6 +17,7 @@ An item has, of n rows with k sequences each, packed into b rows of t places:
     formatting          bool[b, t], with `targets`: special tokens
     column.NAME         float32[n]: numbers beside the rows; other columns as a stage gives them
     top_ids, top_logprobs    [b, t, m], of a teacher's rows
+    other.NAME          the same of sequences that measure and are not learnt (KTO), packed apart
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import torch
 from gristmill.rng import derive_seed, permutation
 from train.data.packing import Layout, layout
 from train.data.prepared import Prepared
+from train.data.shapes import OTHER
 from train.losses.cross_entropy import IGNORED
 from train.spec import Rows
 from train.trainer import Batch
@@ -94,8 +96,23 @@ class Examples:
         """These rows, packed. A row whose weight is 0 fills an empty micro-batch: nothing is learnt
         of it."""
         prepared = self.prepared
-        parts = len(prepared.meta.parts)
-        numbers = (rows[:, None] * parts + np.arange(parts)).ravel()
+        names = prepared.meta.parts
+        found = self._packed(rows, [n for n, name in enumerate(names) if name != OTHER], weight)
+        if OTHER in names:
+            apart = self._packed(rows, [names.index(OTHER)], weight)
+            found |= {f"{OTHER}.{name}": array for name, array in apart.items()}
+        found["row"], found["weight"] = rows, weight
+        for name in prepared.meta.numbers:
+            found[f"column.{name}"] = prepared.column(name)[rows].astype(np.float32)
+        found |= {name: column[rows] for name, column in self.columns.items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in found.items()}
+
+    def _packed(
+        self, rows: I64, parts: list[int], weight: npt.NDArray[np.float32]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """These sequences of the rows."""
+        prepared = self.prepared
+        numbers = (rows[:, None] * len(prepared.meta.parts) + np.array(parts)).ravel()
         starts, ends = prepared.starts[numbers], prepared.starts[numbers + 1]
         at = layout(ends - starts)
         found = _pack(prepared, starts, ends, at)
@@ -106,11 +123,7 @@ class Examples:
             found["formatting"] = np.isin(found["input_ids"], prepared.meta.special)
         size = ends - starts
         found["last"] = np.where(size > 0, at.row * at.width + at.column + size - 1, -1)
-        found["row"], found["weight"] = rows, weight
-        for name in prepared.meta.numbers:
-            found[f"column.{name}"] = prepared.column(name)[rows].astype(np.float32)
-        found |= {name: column[rows] for name, column in self.columns.items()}
-        return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in found.items()}
+        return found
 
 
 def _pack(prepared: Prepared, starts: I64, ends: I64, at: Layout) -> dict[str, Any]:

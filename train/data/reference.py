@@ -22,7 +22,7 @@ import torch.distributed as dist
 
 from train.data.examples import Examples
 from train.job import Job
-from train.losses.sequences import score
+from train.losses.sequences import all_logp
 
 _EVERY = 256  # micro-batches between two writes
 F32 = npt.NDArray[np.float32]
@@ -64,7 +64,7 @@ def _compute(
     for done, number in enumerate(todo, 1):
         batch = {name: value.to(device) for name, value in examples[number].items()}
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-            sums = score(model, batch, mask_formatting).logp
+            sums = all_logp(model, batch, mask_formatting)
         found[batch["row"].cpu().numpy()] = sums.float().cpu().numpy()
         if done % _EVERY == 0 or done == len(todo):
             _write(file, found)

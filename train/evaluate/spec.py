@@ -38,6 +38,10 @@ class TaskSpec(Spec):
         """What the column `task` says."""
         return self.label or self.NAME
 
+    def as_entry(self) -> dict[str, Any]:
+        """As a recipe writes it."""
+        return {self.NAME: self.model_dump(mode="json", by_alias=True)}
+
     def inputs(self) -> list[str]:
         """Datasets that it reads."""
         return []

@@ -66,7 +66,7 @@ class Evaluate(Step):
 
     @field_serializer("tasks")
     def _dump(self, tasks: tuple[TaskSpec, ...]) -> list[Any]:
-        return [{task.NAME: task.model_dump(mode="json", by_alias=True)} for task in tasks]
+        return [task.as_entry() for task in tasks]
 
     @field_validator("labels")
     @classmethod

@@ -21,7 +21,7 @@ SPACE = "▁"  # what SentencePiece writes for a space
 def token_bytes(tokenizer: Any) -> NDArray[np.int64] | None:
     """Sizes by token id."""
     found = json.loads(tokenizer.to_str()).get("decoder") or {}
-    kinds = {one["type"] for one in (found, *found.get("decoders", ()))}
+    kinds = {one.get("type") for one in (found, *found.get("decoders", ()))}
     level = "ByteLevel" in kinds
     if not level and not kinds & {"Metaspace", "ByteFallback"}:
         return None

@@ -5,25 +5,41 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from transformers import TrainingArguments
+
 from gristmill.errors import RecipeError
 from train.data.reference import reference_logp
 from train.data.rows import open_rows
 from train.job import Job
+from train.kinds.kto import KtoTrainer
 from train.kinds.stage import Stage
 from train.models.open import Opened, load_folder
-from train.spec.losses.preference import Preference
+from train.spec.losses.preference import Kto, Preference
 
 
 def open_stage(job: Job, opened: Opened) -> Stage:
     """Pairs, with the reference's log-probabilities where the loss needs them."""
     loss = job.step.objective
     examples = open_rows(job, opened, by_token=False)
+    assert isinstance(loss, Preference)
     if loss.REFERENCE:
-        masked = isinstance(loss, Preference) and loss.mask_formatting
-        logp = reference_logp(job, examples, lambda: _reference(job, opened), masked)
+        logp = reference_logp(job, examples, lambda: _reference(job, opened), loss.mask_formatting)
         examples.columns["reference"] = logp
         gc.collect()
-    return Stage(opened.model, examples, loss.open())
+    if not isinstance(loss, Kto):
+        return Stage(opened.model, examples, loss.open())
+    spec = loss
+
+    def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> KtoTrainer:
+        return KtoTrainer(
+            args=TrainingArguments(**arguments),
+            objective=spec.open(),
+            by_tokens=False,
+            spec=spec,
+            **given,
+        )
+
+    return Stage(opened.model, examples, loss.open(), trainer)
 
 
 def _reference(job: Job, opened: Opened) -> Any:

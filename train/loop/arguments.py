@@ -18,6 +18,7 @@ from gristmill.rng import derive_seed
 from mixtures.plan.adapters import TRAINER
 from train.job import Job
 from train.kinds.stage import Stage
+from train.spec import Run
 
 
 def on_cpu(job: Job) -> bool:
@@ -30,7 +31,10 @@ def on_cpu(job: Job) -> bool:
 
 def sharded(job: Job) -> bool:
     """Whether each rank holds a part of the weights."""
-    return job.step.run.ranks > 1 and not on_cpu(job)
+    run = job.step.run
+    if run.ranks == 1:
+        return False
+    return not on_cpu(job) if run.shard is None else run.shard
 
 
 def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
@@ -69,7 +73,15 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": not on_cpu(job),
         "fsdp": shards or None,
-        "fsdp_config": {"activation_checkpointing": run.checkpointing} if shards else None,
+        "fsdp_config": _sharing(run) if shards else None,
+    }
+
+
+def _sharing(run: Run) -> dict[str, Any]:
+    """FSDP2, each layer a unit; each rank writes its part of a checkpoint."""
+    return {
+        "activation_checkpointing": run.checkpointing,
+        "state_dict_type": "SHARDED_STATE_DICT",
     }
 
 

@@ -10,7 +10,7 @@ import gc
 import json
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from train.loop import checkpoints
 from train.loop.arguments import checkpoints as checkpoints_of
 from train.loop.arguments import sharded, stage_arguments
 from train.loop.averages import Averager, Weights, open_average
+from train.loop.conditions import Conditions
 from train.loop.curves import draw
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
@@ -37,6 +38,7 @@ from train.loop.optim import open_optimizer
 from train.loop.optim_state import carry_state, save_state
 from train.loop.places import Every, points
 from train.loop.schedule import curve
+from train.loop.sharding import filled, outline, whole
 from train.loop.speed import mfu_of_rate
 from train.loop.watch import Run, Watch
 from train.losses.cross_entropy import CrossEntropy
@@ -51,14 +53,19 @@ class Loop:
     """One run of a stage's trainer."""
 
     def __init__(
-        self, job: Job, stage: Stage, advance: Callable[[int], None], say: Callable[[str], None]
+        self,
+        job: Job,
+        stage: Stage,
+        tokenizer: Mapping[str, bytes],
+        advance: Callable[[int], None],
+        say: Callable[[str], None],
     ) -> None:
-        self.job, self.stage = job, stage
+        self.job, self.stage, self._tokenizer = job, stage, tokenizer
         self.work = Path(job.work)
         self.work.mkdir(parents=True, exist_ok=True)
         transformers_logging.disable_progress_bar()
         self._use_cache = stage.model.config.use_cache  # Trainer turns it off, for good
-        self._class = type(stage.model)  # sharding makes it another one
+        self._outline = outline(stage.model) if sharded(job) else None
         batches, step = stage.batches, job.step
         self._watchdog = Watchdog(step.guard, batches.named)
         self._optimizer = self._open_optimizer()
@@ -119,7 +126,8 @@ class Loop:
     def _watch(self, advance: Callable[[int], None], say: Callable[[str], None]) -> Run:
         step, batches, model = self.job.step, self.stage.batches, self.stage.model
         at = (batches.steps, batches.before)
-        first, spec = self.first_rank, step.held_out
+        first, spec, ahead = self.first_rank, step.held_out, step.advance
+        say = say if first else lambda _: None
         return Run(
             batches=batches,
             log=Log(self.work),
@@ -128,12 +136,14 @@ class Loop:
             log_every=step.run.log_every,
             first_rank=first,
             advance=advance if first else lambda _: None,
-            say=say if first else lambda _: None,
+            say=say,
             weights=self._weights,
             mfu=mfu_of_rate(self.job, model, batches, self._trainer.args.device),
             held=HeldRows(self.job, spec) if spec else None,
             held_at=Every(spec.every, "held_out.every", *at) if spec else None,
             average=self._average(),
+            conditions=Conditions(self.job, model, self._tokenizer, say) if ahead else None,
+            looks=Every(ahead.every, "advance.every", *at) if ahead else None,
             trainer=self._trainer,
         )
 
@@ -147,12 +157,10 @@ class Loop:
 
     def _weights(self) -> Weights:
         """What learns, by name; whole, also where each rank holds a part."""
-        learning = {n for n, p in self.stage.model.named_parameters() if p.requires_grad}
         if not sharded(self.job):
             named = dict(self.stage.model.named_parameters())
-            return {name: named[name].detach() for name in sorted(learning)}
-        whole = self._trainer.accelerator.get_state_dict(self._trainer.model)
-        return {name: whole[name] for name in sorted(learning) if name in whole}
+            return {name: p.detach() for name, p in sorted(named.items()) if p.requires_grad}
+        return dict(sorted(whole(self.stage.model, self.first_rank, learning=True).items()))
 
     def train(self) -> None:
         """Go on from the newest whole checkpoint, or begin."""
@@ -170,6 +178,8 @@ class Loop:
                 self._trainer.train(resume_from_checkpoint=str(found) if found else None)
         finally:
             gc.unfreeze()
+        if self.run.conditions is not None and self.run.ended is None:
+            self.notes.append(self.run.conditions.never_met(self.run.last))
 
     def _wait(self) -> None:
         self._trainer.accelerator.wait_for_everyone()
@@ -178,12 +188,11 @@ class Loop:
         """The model as the stage leaves it: averaged, whole. All ranks call it."""
         average = self.run.average
         model = self.stage.model
-        if sharded(self.job):
-            whole = self._trainer.accelerator.get_state_dict(self._trainer.model)
+        if self._outline is not None:
+            weights = whole(model, self.first_rank)
             if not self.first_rank:
                 return model
-            model = self._class(model.config)
-            model.load_state_dict(whole)
+            model = filled(self._outline, weights)
         if average is not None and self.first_rank:
             named = dict(model.named_parameters())
             weights = {name: p.detach() for name, p in named.items() if p.requires_grad}
@@ -216,11 +225,15 @@ class Loop:
                 f"{bare:,} rows had no label that counts: their tokens were read, and nothing was "
                 "learnt from them"
             )
+        run, facts = self.run, {}
+        if run.conditions is not None:
+            facts["advance"] = {"met_at": run.ended, "before": run.start, "after": run.last}
         return {
-            "steps": batches.steps,
-            batches.unit: batches.before(batches.steps),
+            "steps": run.steps,
+            batches.unit: batches.before(run.steps),
             "parameters": self.stage.model.num_parameters(),
             "loss": lines[-1]["loss"] if lines else None,
+            **facts,
         }
 
 

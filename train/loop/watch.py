@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from train.loop import checkpoints
 from train.loop.averages import Averager, Weights
+from train.loop.conditions import Conditions, Found
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
 from train.loop.logs import Log
@@ -46,7 +47,17 @@ class Run:
     held: HeldRows | None = None
     held_at: Every | None = None
     average: Averager | None = None
+    conditions: Conditions | None = None
+    looks: Every | None = None
+    start: Found = field(default_factory=dict)  # of the conditions, before the first step
+    last: Found = field(default_factory=dict)
+    ended: int | None = None  # the step at which all conditions held
     trainer: Any = None
+
+    @property
+    def steps(self) -> int:
+        """Steps that the stage has, or had when it ended."""
+        return self.ended or self.batches.steps
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read by mypy
@@ -64,6 +75,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
             run.advance(state.global_step)
         if run.average is not None:
             run.average.begin(run.weights(), folder)
+        if run.conditions is not None:
+            run.start = run.conditions.begin(run.trainer.model)
         self._since = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -81,12 +94,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
             return  # Trainer's sums at the end
         run, step = self.run, state.global_step
         line = self._line(step, logs, args.device)
+        if self._look(step, line):
+            control.should_training_stop = True
+            control.should_save = False  # a checkpoint would be gone on from
         if run.held is not None and run.held_at is not None:
-            if run.held_at.passed(step) or step == run.batches.steps:
+            if run.held_at.passed(step) or step == run.steps:
                 model = run.trainer.model
                 line |= run.held.measure(model, args.device, args.process_index, args.world_size)
                 self._since = time.monotonic()
-        if run.first_rank and (step % run.log_every == 0 or step == run.batches.steps):
+        if run.first_rank and (step % run.log_every == 0 or step == run.steps):
             run.log.add(line)
         run.watchdog.check_course(step - 1, line["loss"], line.get("grad_norm", 0.0))
         self._tell(line)
@@ -105,6 +121,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
         if args.world_size > 1:
             distributed.barrier()
         self._since = time.monotonic()
+
+    def _look(self, step: int, line: dict[str, Any]) -> bool:
+        """Whether the stage may end here; what was found is in the line."""
+        run, end = self.run, step == self.run.batches.steps
+        if run.conditions is None or run.looks is None or not (run.looks.passed(step) or end):
+            return False
+        run.last, met = run.conditions.look(run.trainer.model)
+        line |= {f"advance/{title}": value for title, value in run.last.items()}
+        self._since = time.monotonic()
+        if met:
+            run.ended = step
+            run.advance(run.batches.steps - step)
+        return met
 
     def _line(self, step: int, logs: dict[str, Any], device: Any) -> dict[str, Any]:
         run, now = self.run, time.monotonic()

@@ -1,18 +1,23 @@
 """Objectives over whole sequences: a model's log-probabilities or rewards into the pure losses.
 
 In: micro-batches of train.data.examples. Out: train.trainer.Loss, a mean over the rows of a step.
-Shown by: `use: train, kind: preference`. Limit: KTO's distance from the reference is the mean of a
-micro-batch, so of this one loss the micro-batch is a setting.
+Shown by: `use: train, kind: preference`. Limit: the logits of a micro-batch are held whole.
+
+KTO's z0, the policy's distance from the reference, is one number of the whole optimiser step: the
+mean over all its rows, on all ranks, of the ratio of another row's answer to a row's prompt; 0 at
+least. So it does not depend on how a step is cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from train.data.shapes import OTHER
 from train.losses import preference as losses
 from train.losses.cross_entropy import IGNORED
 from train.spec.losses.preference import Dpo, Ipo, Kto, Orpo, Preference, Rpo, Simpo
@@ -58,6 +63,36 @@ def score(model: Any, batch: Batch, mask_formatting: bool) -> Scored:
     return Scored(summed(token * plain), summed(plain), every, tokens)
 
 
+def others(batch: Batch) -> Batch:
+    """The sequences of a micro-batch that are packed apart; {} where it has none."""
+    head = f"{OTHER}."
+    found = {n.removeprefix(head): array for n, array in batch.items() if n.startswith(head)}
+    return {**found, "row": batch["row"]} if found else {}
+
+
+def all_logp(model: Any, batch: Batch, mask_formatting: bool) -> Tensor:
+    """Sums of log p [rows, sequences], of those that are packed apart too."""
+    found = score(model, batch, mask_formatting).logp
+    if apart := others(batch):
+        found = torch.cat([found, score(model, apart, mask_formatting).logp], dim=1)
+    return found
+
+
+def strayed(model: Any, batches: Sequence[Batch], mask_formatting: bool) -> Tensor:
+    """Sum of the ratios of the rows' other answers, and how many they are: [2], float64."""
+    found = []
+    for batch in batches:
+        ratio = score(model, others(batch), mask_formatting).logp - batch["reference"][:, 1:]
+        real = (batch["weight"] > 0).double()
+        found.append(torch.stack([(ratio[:, 0].double() * real).sum(), real.sum()]))
+    return torch.stack(found).sum(0)
+
+
+def distance(total: Tensor) -> Tensor:
+    """KTO's z0 of what `strayed` gives."""
+    return (total[0] / total[1]).clamp(min=0)
+
+
 @dataclass(frozen=True, slots=True)
 class PreferenceObjective:
     """The loss of a preference stage."""
@@ -80,7 +115,8 @@ class PreferenceObjective:
 def per_row(
     spec: Preference, found: Scored, batch: Batch, reference: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The loss of each row, without the NLL term, and its implicit rewards [n, 2], detached."""
+    """The loss of each row, without the NLL term, and its implicit rewards, detached: [n, 2], of
+    KTO [n, 1]."""
     if isinstance(spec, Simpo):
         rewards = spec.beta * found.mean
         chosen, rejected = found.mean.unbind(1)
@@ -90,6 +126,11 @@ def per_row(
         chosen, rejected = found.mean.unbind(1)
         return spec.beta * losses.orpo(chosen, rejected), rewards.detach()
     assert reference is not None
+    if isinstance(spec, Kto):
+        ratio = found.logp - reference[:, :1]
+        good, z0 = batch["column.good"] > 0.5, batch["z0"].to(ratio.dtype)
+        rows = losses.kto(ratio[:, 0], good, z0, spec.beta, spec.desirable, spec.undesirable)
+        return rows, spec.beta * ratio.detach()
     ratio = found.logp - reference
     chosen, rejected = ratio.unbind(1)
     if isinstance(spec, Dpo):
@@ -99,14 +140,9 @@ def per_row(
         mean = ratio / found.count.clamp(min=1)
         chosen, rejected = mean.unbind(1)
         return losses.ipo(chosen, rejected, spec.beta), spec.beta * mean.detach()
-    if isinstance(spec, Rpo):
-        margin = batch[f"column.{spec.chosen}"] - batch[f"column.{spec.rejected}"]
-        rows = losses.rpo(chosen, rejected, margin, spec.beta, spec.eta, spec.distance)
-        return rows, spec.beta * ratio.detach()
-    assert isinstance(spec, Kto)
-    z0 = ratio[:, 1].detach().mean().clamp(min=0)
-    good = batch["column.good"] > 0.5
-    rows = losses.kto(chosen, good, z0, spec.beta, spec.desirable, spec.undesirable)
+    assert isinstance(spec, Rpo)
+    margin = batch[f"column.{spec.chosen}"] - batch[f"column.{spec.rejected}"]
+    rows = losses.rpo(chosen, rejected, margin, spec.beta, spec.eta, spec.distance)
     return rows, spec.beta * ratio.detach()
 
 
@@ -119,7 +155,7 @@ def _told(spec: Preference, rewards: Tensor, batch: Batch) -> dict[str, Tensor]:
         return {
             "reward_chosen": _mean(own, weight * good),
             "reward_rejected": _mean(own, weight * ~good),
-            "kl": rewards[:, 1].mean().clamp(min=0) / spec.beta,
+            "kl": batch["z0"],
         }
     chosen, rejected = rewards.unbind(1)
     return {

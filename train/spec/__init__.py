@@ -1,5 +1,6 @@
 """What a recipe says of a training stage; validated before anything is loaded, without torch."""
 
+from train.spec.advance import Advance, Condition
 from train.spec.average import Average
 from train.spec.data import Rows
 from train.spec.init import Init
@@ -11,7 +12,9 @@ from train.spec.run import Guard, HeldOut, Run
 from train.spec.schedule import Schedule
 
 __all__ = [
+    "Advance",
     "Average",
+    "Condition",
     "Guard",
     "HeldOut",
     "Init",

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
-from mixtures.blend.schedule import Position, amount
-from train.spec.base import Spec
+from mixtures.blend.schedule import Position
+from train.spec.base import Spec, spacing
 
 
 class Average(Spec):
@@ -26,8 +26,7 @@ class Average(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Average:
-        if amount(self.every, "average.every") == 0:
-            raise RecipeError("average.every is 0: a distance is more than 0")
+        spacing(self.every, "average.every")
         other = {"uniform": {"decay"}, "ema": {"last", "every"}}[self.kind]
         if given := self.model_fields_set & other:
             raise RecipeError(

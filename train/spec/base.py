@@ -18,7 +18,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from gristmill.errors import RecipeError
 from gristmill.values import check_values
+from mixtures.blend.schedule import Position, amount
 
 
 class Spec(BaseModel):
@@ -62,3 +64,9 @@ Names = Annotated[
     BeforeValidator(_listed),
     WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
 ]
+
+
+def spacing(value: Position, key: str) -> None:
+    """Refuse a distance of 0."""
+    if amount(value, key) == 0:
+        raise RecipeError(f"{key} is {value!r}: a distance is more than 0")

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gristmill.errors import RecipeError
-from mixtures.blend.schedule import Position, amount
-from train.spec.base import Spec
+from mixtures.blend.schedule import Position
+from train.spec.base import Spec, spacing
 
 
 class Run(Spec):
@@ -20,7 +20,9 @@ class Run(Spec):
 
     # Rows a forward pass; default: the whole batch.
     micro_batch: int | None = Field(default=None, ge=1)
-    ranks: int = Field(default=1, ge=1)  # processes: FSDP2 on GPUs, gloo on a CPU
+    ranks: int = Field(default=1, ge=1)  # processes
+    # Whether ranks share the weights (FSDP2) or each has them whole (DDP); default: share on GPUs.
+    shard: bool | None = None
     # Machines: with more than one, the step says which command to start on each, and waits.
     nodes: int = Field(default=1, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -37,11 +39,16 @@ class Run(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Run:
-        _spacing(self.save_every, "run.save_every")
+        spacing(self.save_every, "run.save_every")
         if self.ranks % self.nodes:
             raise RecipeError(
                 f"run.ranks is {self.ranks} on {self.nodes} machines: each has as many; ranks is "
                 "their sum"
+            )
+        if self.shard and self.ranks == 1:
+            raise RecipeError(
+                "run.shard is true, and one rank has nobody to share the weights with: write "
+                "`ranks: 2` or more, or leave `shard` out"
             )
         return self
 
@@ -64,10 +71,5 @@ class HeldOut(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> HeldOut:
-        _spacing(self.every, "held_out.every")
+        spacing(self.every, "held_out.every")
         return self
-
-
-def _spacing(value: Position, key: str) -> None:
-    if amount(value, key) == 0:
-        raise RecipeError(f"{key} is {value!r}: a distance is more than 0")
