@@ -20,17 +20,23 @@ LINE_SECONDS = 5.0  # at most one plain line in this time
 WORTH_A_LINE = 1.0  # seconds; shorter phases that no line has named leave none behind
 
 
+_SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
 def human(amount: float, unit: str = "") -> str:
-    """`1.2 GB` for bytes (unit "B"), `12,345 rows` or `3.4M rows` for anything else."""
+    """`1.2 GB` for bytes (unit "B"), `0.127 hours`, `12,345 rows`, `3.4M rows` for others."""
     if unit == "B":
         for prefix in ("", "k", "M", "G", "T"):
             if abs(amount) < 1000 or prefix == "T":
                 return f"{amount:.0f} B" if not prefix else f"{amount:.1f} {prefix}B"
             amount /= 1000
     name = f" {unit}" if unit else ""
+    if abs(amount) < 10 and amount != round(amount):
+        return f"{amount:.3g}{name}"
     if abs(amount) < 1_000_000:
         return f"{amount:,.0f}{name}"
-    return f"{amount / 1e9:.2f}G{name}" if abs(amount) >= 1e9 else f"{amount / 1e6:.2f}M{name}"
+    size, prefix = next(pair for pair in _SIZES if abs(amount) >= pair[0])
+    return f"{amount / size:.2f}{prefix}{name}"
 
 
 def clock(seconds: float) -> str:

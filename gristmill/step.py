@@ -167,8 +167,16 @@ class Step(BaseModel):
     def check(self) -> None:
         """Raise for what the fields alone show to be wrong; called before the first step runs."""
 
+    def own_rows(self) -> int | None:
+        """Rows of a source that is neither a dataset nor a file, for `gristmill plan`."""
+        return None
+
     def forecast(self, ahead: Ahead) -> dict[str, Any]:
-        """What the step costs that rows do not tell, for `gristmill plan`: {} is nothing."""
+        """What rates of rows do not tell, for `gristmill plan`.
+
+        Of a step that gives a model: what it costs. Of others, where it is known better:
+        `documents` and `tokens` that come out, 0 where that means nothing; `core_hours`.
+        """
         return {}
 
     def outputs(self) -> dict[str, Output]:

@@ -21,6 +21,8 @@ from pipelines.fingerprint import Asked, ask
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run import built, check_ahead
 
+OWN_ROW = 200.0  # bytes of a row that a step's own source makes
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -99,11 +101,14 @@ def plan_recipe(
             check_ahead(step, place, names)
         planned, amount = _plan_step(step, loaded, place, amounts, versions, limit)
         known = {name: (amount.documents, amount.tokens) for name, amount in amounts.items()}
+        told = step.forecast(Ahead(place, makes, versions, known))
         if step.outputs()[""].kind == "model":
             amount = Amount(0, 0)  # weights are not read as data
             if planned.state != "built":
-                stage = step.forecast(Ahead(place, makes, versions, known))
-                planned = _of_model(planned, stage)
+                planned = _of_model(planned, told)
+        elif told and planned.state != "built":
+            planned = replace(planned, **told)
+            amount = Amount(planned.documents, planned.tokens * BYTES_A_TOKEN)
         plans[step.name] = planned
         for suffix, output in step.outputs().items():
             makes[step.name + suffix] = step
@@ -140,7 +145,7 @@ def _plan_step(
             amounts[_name(ref)] if ref in waiting else _stored(store, ref, versions)
             for ref in step.inputs()
         ]
-        given = declared or _sum(known)
+        given = declared or _sum([*known, _own(step)])
         why = f"{waiting[0]} is to be built" if waiting else "its source is declared, not there"
         return _forecast(step, "to build", why, given, rates)
     inputs = {}
@@ -160,7 +165,7 @@ def _plan_step(
             int(amount.tokens), 0.0, totals["bytes"], True,
         )  # fmt: skip
         return shown, amount
-    given = _given(asked, inputs, rates)
+    given = _sum([_given(asked, inputs, rates), _own(step)])
     if limit is not None and asked.files:
         given = Amount(min(given.documents, limit), given.text_bytes)
     return _forecast(step, "to build", explain_change(store, step, asked), given, rates)
@@ -246,6 +251,12 @@ def _stored(store: Store, ref: str, versions: Mapping[str, str]) -> Amount:
     dataset = Dataset(store, name, versions[name]) if name in versions else store[ref]
     totals = dataset.manifest["totals"]
     return Amount(totals["rows"], totals["text_bytes"])
+
+
+def _own(step: Step) -> Amount:
+    """Rows that its own source makes; a draw of a task is a sentence or two, not a page."""
+    rows = step.own_rows() or 0
+    return Amount(rows, rows * OWN_ROW)
 
 
 def _declared(step: Step) -> Amount | None:

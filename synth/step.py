@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_serializer, field_validator
 
 from gristmill.errors import RecipeError, StoreError
-from gristmill.step import Output, Phase, Step, StepRun, Task
+from gristmill.step import Ahead, Output, Phase, Step, StepRun, Task
 from synth.checks import check_flow, known_fields
 from synth.driving.budget import Budget
 from synth.driving.goodput import Goodput, facts
@@ -31,6 +31,9 @@ from synth.source.rows import spans
 from synth.task import set_up, synthesize
 
 PHASE, SELECT = "generate", "select"
+
+
+NO_MODEL = 5_000  # rows a core second of a flow that asks no model: order of magnitude
 
 
 class Synthesize(Step):
@@ -99,6 +102,16 @@ class Synthesize(Step):
         for place in ("workers", "window"):
             del found[place]
         return found
+
+    def forecast(self, ahead: Ahead) -> dict[str, Any]:
+        if self.engines:
+            return {}  # the rate of a model's answers
+        rows = self.own_rows() or sum((ahead.amount(ref) or (0, 0))[0] for ref in self.inputs())
+        return {"core_hours": round(rows / NO_MODEL / 3600, 4)}
+
+    def own_rows(self) -> int | None:
+        found = forms.own_rows(self.from_)
+        return found if found is None or self.rows is None else min(found, self.rows)
 
     def inputs(self) -> list[str]:
         models = [ref for spec in self.engines.values() for ref in spec.inputs()]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gristmill.progress import human
 from gristmill.step import Ahead
 from train.machines import Machine, machine
 from train.models.sizes import Sizes, sizes_of
@@ -151,25 +152,20 @@ def table_row(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     memory = found["memory"]["total"] if found["memory"] else None
     return {
         "stage": name,
-        "steps": _short(found["steps"]),
-        "tokens": _short(found["tokens"]),
-        "parameters": _short(found["parameters"]),
-        "active": _short(found["active_parameters"]),
+        "steps": _known(found["steps"]),
+        "tokens": _known(found["tokens"]),
+        "parameters": _known(found["parameters"]),
+        "active": _known(found["active_parameters"]),
         "FLOPs": f"{found['flops']:.2e}" if found["flops"] else "?",
         "memory": f"{memory / 1e9:.2f} GB{'' if found['fits'] else ' (too much)'}"
         if memory
         else "?",
-        "device hours": _short(found["device_hours"]),
-        "hours": _short(found["hours"]),
+        "device hours": _known(found["device_hours"]),
+        "hours": _known(found["hours"]),
         "machine": found["machine"],
         "unknown": "; ".join(found["unknown"]),
     }
 
 
-def _short(number: float | None) -> str:
-    if number is None:
-        return "?"
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"
+def _known(number: float | None) -> str:
+    return "?" if number is None else human(number)

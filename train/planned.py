@@ -2,7 +2,7 @@
 
 In: a step, and what the planner knows. Out: Spans, a config as a mapping; None where it is unknown.
 Shown by: `gristmill plan pipelines/recipes/train/stages.yaml`.
-Limit: of a model that another kind of step will make (`use: checkpoint`) nothing is known.
+Limit: of a model of a hub nothing is known.
 """
 
 from __future__ import annotations
@@ -86,8 +86,12 @@ def config_at(source: Source, ahead: Ahead) -> dict[str, Any] | None:
     if dataset is not None:
         return _read(dataset.path) if dataset.is_folder else None
     from train.step import Train
+    from train.weights.step import Checkpoint
 
     planned = ahead.step(ref)
+    if isinstance(planned, Checkpoint):
+        first = config_at(planned.op.sources()[0], ahead)
+        return planned.op.planned(first) if first else None
     return config_of(planned, ahead) if isinstance(planned, Train) else None
 
 

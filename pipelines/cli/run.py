@@ -98,10 +98,12 @@ def plan(
         recipe, store=open_store(store), set=parse_set(set or []), profile=profile, limit=limit
     )
     rows = [step.as_dict() for step in steps]
-    stages = {row["name"]: row["stage"] for row in rows if row["stage"]}
+    stages = {row["name"]: row["stage"] for row in rows if "steps" in row["stage"]}
     if format is Format.table:
         for row in rows:
             row["reads"] = " ".join(row["reads"])
+            for key in ("documents", "tokens"):
+                row[key] = human(row[key]) if row[key] else ""
             row["disk"] = human(row.pop("disk_bytes"), "B")
             row["forecast"] = "from this store" if row.pop("measured") else "default rates"
             del row["stage"]

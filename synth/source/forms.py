@@ -85,6 +85,22 @@ def schema(given: From, run: StepRun | None) -> pa.Schema | None:
     return pa.unify_schemas(list(columns.values()))
 
 
+def own_rows(given: From) -> int | None:
+    """How many rows a source brings that is neither a dataset nor a file; None of others."""
+    if not isinstance(given, dict):
+        return None
+    ((form, value),) = given.items()
+    if (shots := shots_of(given)) is not None:
+        return shots.count
+    if form == "procedural":
+        from synth.procedural import parse_source
+
+        return parse_source(value).count
+    if form == "empty":
+        return int(value)
+    return sum(map(len, value.values())) if form == "values" else None
+
+
 def parts(given: From, run: StepRun, seed: int, every: int) -> list[Part]:
     """The source rows; `every`: about how many of them a task takes."""
     if not isinstance(given, dict):

@@ -15,6 +15,7 @@ from typing import Any
 from torch import distributed
 from transformers import TrainerCallback
 
+from gristmill.progress import human
 from train.loop import checkpoints
 from train.loop.averages import Averager, Weights
 from train.loop.conditions import Conditions, Found
@@ -156,12 +157,4 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
         if now - self._said < SAID:
             return
         self._said = now
-        run.say(f"loss {line['loss']:.4g} · {_short(line['tokens_per_second'])} tokens/s")
-
-
-def _short(number: float) -> str:
-    """12.3k."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return f"{number:.1f}"
+        run.say(f"loss {line['loss']:.4g} · {human(line['tokens_per_second'])} tokens/s")

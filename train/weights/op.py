@@ -10,7 +10,7 @@ torch at the top, so that `gristmill plan` needs none; methods of tensors need n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -78,6 +78,10 @@ class WeightOp(Spec):
     def check(self) -> None:
         """Raise RecipeError for what the fields alone show to be wrong."""
 
+    def planned(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Config of the result from that of the first model, for `gristmill plan`."""
+        return config
+
     def layout(self, folders: Sequence[Folder]) -> Layout:
         """Config, names, dtypes and shapes of the result; RecipeError where models do not fit."""
         raise RecipeError(f"op {self.NAME!r} has no layout()")
@@ -89,6 +93,10 @@ class WeightOp(Spec):
     def facts(self, models: Sequence[Model]) -> dict[str, Any]:
         """For the build record: what concerns no single tensor."""
         return {}
+
+    def notes(self, facts: Mapping[str, Any]) -> list[str]:
+        """What the user should know, from the facts."""
+        return []
 
 
 _OPS = "train.weights.ops."

@@ -16,9 +16,11 @@ from typing import Any, ClassVar
 from pydantic import field_serializer, field_validator, model_validator
 
 from gristmill.errors import RecipeError
-from gristmill.step import Output, Phase, Step, StepRun, Task
+from gristmill.step import Ahead, Output, Phase, Step, StepRun, Task
 from mixtures.tokens.tokenizer_sources import Source, check_source, dataset_of
 from train.job import model_folder
+from train.models.sizes import sizes_of
+from train.planned import config_at
 from train.weights.folder import BESIDE, Folder, read_folder
 from train.weights.op import WeightOp, parse_op
 
@@ -75,6 +77,11 @@ class Checkpoint(Step):
         except RecipeError as error:
             raise RecipeError(f"op {self.op.NAME!r}: {error}") from None
 
+    def forecast(self, ahead: Ahead) -> dict[str, Any]:
+        first = config_at(self.op.sources()[0], ahead)
+        sizes = sizes_of(self.op.planned(first)) if first else None
+        return {"parameters": sizes.parameters if sizes else None}
+
     def outputs(self) -> dict[str, Output]:
         return {
             "": Output("model", "weights, config and tokenizer, as `from_pretrained` reads them"),
@@ -93,7 +100,10 @@ class Checkpoint(Step):
 
         args = {"op": self.op, "folders": folders, "seed": self.seed}
         yield Phase("make", [Task("model", make, args, size)], unit="B", workers=1)
-        run.facts |= run.records("make")[0].value["facts"]
+        facts = run.records("make")[0].value["facts"]
+        run.facts |= facts
+        for note in self.op.notes(facts):
+            run.note(note)
 
 
 def _opened(

@@ -13,7 +13,7 @@ Limit: the result does not compute what the model did; training mends it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -43,6 +43,11 @@ class Grow(WeightOp):
             raise RecipeError("grow has one of `times` (2) and `layers` ([0, 1, 1, 2])")
         if self.layers is not None and not self.layers:
             raise RecipeError("layers is empty; a model has at least one")
+
+    def planned(self, config: dict[str, Any]) -> dict[str, Any]:
+        count = int(config.get("num_hidden_layers", 0))
+        times = list(range(count)) * (self.times or 1)
+        return chosen_layers(config, times if self.layers is None else list(self.layers))
 
     def order(self, folder: Folder) -> list[int]:
         """The layer of the model that each new layer copies."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,11 @@ class Slice(WeightOp):
     def check(self) -> None:
         if self.keep >= 1 and self.keep != int(self.keep):
             raise RecipeError(f"keep is {self.keep}; write whole units, or a share below 1")
+
+    def planned(self, config: dict[str, Any]) -> dict[str, Any]:
+        size = int(config.get("intermediate_size", 0))
+        keep = round(self.keep * size) if self.keep < 1 else int(self.keep)
+        return {**config, "intermediate_size": keep}
 
     def units(self, folder: Folder) -> int:
         """How many units stay."""

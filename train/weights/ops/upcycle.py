@@ -61,6 +61,9 @@ class Upcycle(WeightOp):
         if self.per_token > self.experts:
             raise RecipeError(f"per_token is {self.per_token}; there are {self.experts} experts")
 
+    def planned(self, config: dict[str, Any]) -> dict[str, Any]:
+        return self._config(config, self.expert_size or int(config.get("intermediate_size", 0)))
+
     def size(self, folder: Folder) -> int:
         """Units of an expert."""
         return self.expert_size or int(folder.config["intermediate_size"])

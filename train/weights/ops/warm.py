@@ -12,7 +12,7 @@ Limit: a small angle between heads is a sign, no proof, that the mean is a good 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from train.weights.model import Model
 
 HEAD = "score.weight"  # of AutoModelForSequenceClassification
+ANGLES = "degrees between heads"
+APART = 45.0  # ours
 
 
 @register_op("warm")
@@ -53,4 +55,15 @@ class Warm(Merge):
     def facts(self, models: Sequence[Model]) -> dict[str, Any]:
         heads = [model[HEAD] for model in models]
         angles = [round(angle(one, two), 3) for one, two in combinations(heads, 2)]
-        return {"degrees between heads": angles}
+        return {ANGLES: angles}
+
+    def notes(self, facts: Mapping[str, Any]) -> list[str]:
+        names = [str(source) for source in self.of]
+        found = zip(combinations(names, 2), facts[ANGLES], strict=True)
+        far = [(*pair, degrees) for pair, degrees in found if degrees > APART]
+        return [
+            f"the heads of {one} and {two} point {degrees:.0f} degrees apart: their mean may rate "
+            "at random. Reward models of WARM share the start of their head: train one for a short "
+            "while, and let the others begin from it (`init: rm/start`)"
+            for one, two, degrees in far
+        ]
