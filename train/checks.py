@@ -13,7 +13,9 @@ from gristmill.step import StepRun
 from train.machines import machine
 from train.models.sizes import check_sizes
 from train.rollout_checks import check_rollout
+from train.shared_checks import check_shared, surely_shared
 from train.spec import Advance, Rows
+from train.spec.loss import losses_of
 from train.spec.losses.distill import Distill
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ def check_stage(step: Train) -> None:
     objective, rows = step.objective, isinstance(step.data, Rows)
     if step.kind not in objective.KINDS:
         raise RecipeError(
-            f"loss {objective.NAME!r} is one of {sorted(objective.KINDS)}; the stage's kind is "
-            f"{step.kind!r}"
+            f"a stage of kind {step.kind!r} has no loss {objective.NAME!r}, which is for "
+            f"{' and '.join(sorted(objective.KINDS))}; {step.kind} has "
+            f"{', '.join(losses_of(step.kind))}"
         )
     if rows and not ROWS_OF[step.kind]:
         raise RecipeError(f"kind {step.kind!r} reads a mixture: `data: mix/NAME`, not rows")
@@ -53,6 +56,11 @@ def check_stage(step: Train) -> None:
         raise RecipeError(f"loss {objective.NAME!r} has no reference model; leave `reference` out")
     if step.model.quantize and not step.model.lora:
         raise RecipeError("quantized weights do not learn; give the stage `model: {lora: {…}}`")
+    if step.model.quantize and step.init.from_ is None:
+        raise RecipeError(
+            "model.quantize is of a checkpoint's weights, and init.config begins with random ones; "
+            "leave it out, or write `init: models/base`"
+        )
     if step.run.machine is not None:
         machine(step.run.machine)
     check_sizes(step.init.config, "init.config")
@@ -70,6 +78,8 @@ def check_stage(step: Train) -> None:
         raise RecipeError("optim.merge needs a loss with a reference model (dpo, grpo, …)")
     if step.optim.merge and step.model.lora:
         raise RecipeError("optim.merge merges whole weights; leave `model.lora` out")
+    if surely_shared(step):
+        check_shared(step)
     if step.advance is not None:
         _check_advance(step, step.advance)
 
@@ -126,6 +136,21 @@ def check_inputs(step: Train, run: StepRun) -> None:
                 f"data.rows has {ref!r}, of kind {kind}, and the stage "
                 + ("a `teacher`: these rows hold its answers" if step.teachers else "no `teacher`")
             )
+
+
+def told(step: Train, run: StepRun) -> list[str]:
+    """What a user should know of the inputs before the first step."""
+    if step.kind != "sft" or not isinstance(step.data, str):
+        return []
+    from mixtures.plan import open_plan
+
+    sources = open_plan(run.store, run.inputs[step.data].ref).spec.sources
+    if any("loss_mask" in run.store[source.ref].schema.names for source in sources):
+        return []
+    return [
+        f"no source of {step.data} says which tokens are an answer's (loss_mask, as `tokenize` of "
+        "chats gives it): all tokens are learnt, as a stage of kind pretrain would"
+    ]
 
 
 def steps(step: Train, run: StepRun, folder: str | None) -> int:

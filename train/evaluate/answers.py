@@ -68,7 +68,7 @@ def verified(
             )  # fmt: skip
         if completions is None:
             too_long += 1
-            scores = [0.0] * max(1, *ks)
+            scores = [0.0] * max((1, *ks))
             found.items.append(
                 Item(str(row.get("id")), 0.0, "score", source, 0, prompt, None, answer)
             )

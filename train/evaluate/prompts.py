@@ -48,6 +48,11 @@ class WritingTask(TaskSpec):
 
     def write(self, bench: Bench, prompts: Sequence[str]) -> list[list[Completion] | None]:
         """Completions of each prompt; None for one that is too long for the model."""
+        if self.max_tokens >= bench.longest:
+            raise RecipeError(
+                f"{self.title}: max_tokens is {self.max_tokens:,}, and model {bench.name!r} reads "
+                f"{bench.longest:,} tokens, prompt and completion together; give fewer"
+            )
         ids = encode(bench, prompts, self.sampling(), self.chat)
         fit = [index for index, one in enumerate(ids) if one is not None]
         written = bench.write(

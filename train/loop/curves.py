@@ -1,7 +1,8 @@
 """The curves of a stage as one picture.
 
 In: the lines of its log. Out: a PNG: loss, learning rate, gradient norm, speed; held-out loss where
-it was measured. Shown by: `training/curves.png` beside any trained model.
+it was measured; below them what the loss tells, such as rewards or the accuracy of pairs.
+Shown by: `training/curves.png` beside any trained model.
 Limit: at most 4,000 points a curve are drawn.
 """
 
@@ -14,6 +15,14 @@ from typing import Any
 
 RATE = "tokens_per_second"
 MOST = 4000
+TOLD = {  # of what a loss tells, the first four that are there
+    "reward": "reward",
+    "accuracy": "pairs in the right order",
+    "margin": "margin of rewards",
+    "kl": "KL from the reference, nats",
+    "length": "tokens of a completion",
+    "entropy": "entropy, nats",
+}
 GREY, BLUE, RED = "#b8bcc4", "#1f5fa8", "#b3402a"
 
 
@@ -28,17 +37,21 @@ def draw(lines: Sequence[dict[str, Any]], unit: str, path: Path) -> None:
     kept = lines[:: -(-len(lines) // MOST) or 1]
     panels = [("loss", "loss, nats"), ("lr", "learning rate"), ("grad_norm", "gradient norm")]
     panels.append((RATE, "tokens a second"))
-    figure = Figure(figsize=(9, 6))
-    figure.subplots_adjust(0.07, 0.08, 0.98, 0.95, 0.18, 0.32)
-    axes = figure.subplots(2, 2).flat
-    for axis, (name, title) in zip(axes, panels, strict=True):
+    panels += [(n, title) for n, title in TOLD.items() if any(n in line for line in kept)][:4]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(9, 3 * rows))
+    figure.subplots_adjust(0.07, 0.16 / rows, 0.98, 1 - 0.1 / rows, 0.18, 0.32)
+    axes = list(figure.subplots(rows, 2).flat)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (name, title) in zip(axes[: len(panels)], panels, strict=True):
         x, y = _points(kept, name, unit)
         axis.set_title(title, fontsize=10, loc="left")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
         axis.set_xlabel(unit, fontsize=8)
-        axis.xaxis.set_major_locator(MaxNLocator(6))
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         if name == RATE:
             axis.yaxis.set_major_formatter(EngFormatter(sep=""))
@@ -53,7 +66,7 @@ def draw(lines: Sequence[dict[str, Any]], unit: str, path: Path) -> None:
             if held_x:
                 axis.plot(held_x, held_y, "o-", color=RED, markersize=3, label="held out")
             axis.legend(fontsize=8, frameon=False)
-        else:
+        elif name not in TOLD:
             axis.set_ylim(bottom=0)
     figure.savefig(path, dpi=110)
 

@@ -27,10 +27,12 @@ class Stopped(GristmillError):
 
 
 class Watchdog:
-    """Looks at every step. `named`: the rows of a step."""
+    """Looks at every step. `named`: the rows of a step; `settings`: what sums depend on."""
 
-    def __init__(self, spec: Guard, named: Callable[[int], Sequence[str]]) -> None:
-        self.spec, self._named = spec, named
+    def __init__(
+        self, spec: Guard, named: Callable[[int], Sequence[str]], settings: str = ""
+    ) -> None:
+        self.spec, self._named, self._settings = spec, named, settings
         self._seen, self._mean, self._square = 0, 0.0, 0.0
         self._above = {"loss": 0, "gradient norm": 0}
 
@@ -65,8 +67,8 @@ class Watchdog:
                 raise self._stop(
                     step,
                     f"its {name} is {value}",
-                    "Look at these rows; a lower optim.lr, a longer warm-up or clip: 1 keep sums "
-                    "small, and dtype: float32 holds larger ones",
+                    f"Look at these rows{self._settings}; a lower rate, a longer warm-up or clip: "
+                    "1 keep sums small, and dtype: float32 holds larger ones",
                 )
 
     def check_course(self, step: int, loss: float, norm: float) -> None:

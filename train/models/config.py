@@ -87,8 +87,9 @@ def check_longest(config: PreTrainedConfig, longest: int | None, where: str) -> 
     if longest is None or most is None or longest <= most:
         return
     raise RecipeError(
-        f"{where}: max_position_embeddings is {most:,}, the mixture has rows of {longest:,} "
-        f"tokens; raise it (`max_position_embeddings: {longest}`), or make shorter rows"
+        f"{where}: max_position_embeddings is {most:,}, the data has rows of {longest:,} tokens; "
+        f"raise it (`max_position_embeddings: {longest}`), or make shorter rows (of `data: "
+        f"{{rows: …}}`: `max_length: {most}`)"
     )
 
 

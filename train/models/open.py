@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from gristmill.errors import RecipeError
 from train.job import Job
@@ -80,6 +81,7 @@ def load_folder(
     folder: Path, model: ModelSpec | None = None, config: PreTrainedConfig | None = None
 ) -> PreTrainedModel:
     """A model folder in float32 (or quantised, as `model` says), an adapter beside it merged."""
+    logging.disable_progress_bar()  # of each tensor's loading; the step shows its own
     spec = model or ModelSpec()
     options = adapters.quantized(spec.quantize) if spec.quantize else {}
     loaded = AutoModelForCausalLM.from_pretrained(

@@ -84,9 +84,12 @@ def check_size(size: int, files: Mapping[str, bytes], where: str) -> None:
 
 
 def longest_row(job: Job) -> int | None:
-    """Tokens of the longest row of the mixture; None where the data is rows."""
-    if not isinstance(job.step.data, str):
-        return None
+    """Tokens of the longest row of the data; None of prompts, which a rollout leaves room for."""
+    if job.rows is not None:
+        from train.data.prepared import open_prepared
+
+        return None if job.step.rollout else open_prepared(job.rows).meta.longest
+    assert isinstance(job.step.data, str)
     plan: Plan = open_plan(job.store, job.inputs[job.step.data])
     return max(segment.seq for segment in plan.segments)
 

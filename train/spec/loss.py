@@ -73,6 +73,11 @@ def loss_class(name: str) -> type[LossSpec]:
     return _LOSSES.find(name)
 
 
+def losses_of(kind: str) -> list[str]:
+    """Losses that a stage of this kind may have."""
+    return [name for name in loss_names() if kind in loss_class(name).KINDS]
+
+
 def parse_loss(entry: Any) -> LossSpec:
     """`dpo`, `{dpo: {beta: 0.1}}`."""
     if isinstance(entry, LossSpec):

@@ -96,6 +96,19 @@ def test_an_unnamed_verifier_is_an_error() -> None:
         verified([{"id": "a", "prompt": "p"}], [[_said("x")]], None, (), None)
 
 
+def test_a_prompt_that_does_not_fit_scores_nothing() -> None:
+    row = {"id": "a", "prompt": "p", "answer": "4", "verifier": "number"}
+    (score,) = verified([row], [None], None, (), None).scores
+    assert (score.metric, score.value) == ("score", 0.0)
+
+
+def test_completions_that_cannot_fit_the_model_are_refused(tmp_path: Path) -> None:
+    measured = bench(tmp_path)
+    task = parse_task({"procedural": {"task": "sums", "max_tokens": measured.longest}})
+    with pytest.raises(RecipeError, match="prompt and completion together; give fewer"):
+        task.measure(measured)
+
+
 def test_diversity_by_hand() -> None:
     assert distinct(["a b a b", "a b"], 1) == pytest.approx(2 / 6)
     assert distinct(["a b a b", "a b"], 2) == pytest.approx(2 / 4)

@@ -16,13 +16,13 @@ def named(step: int) -> list[str]:
 
 @pytest.mark.parametrize("loss, norm, what", [(math.nan, 1, "loss is nan"), (1, math.inf, "inf")])
 def test_no_number_stops_and_names_the_rows(loss: float, norm: float, what: str) -> None:
-    dog = Watchdog(Guard(), named)
+    dog = Watchdog(Guard(), named, " (optim.lr 3)")
     dog.check_numbers(3, 1.0, 1.0)
     with pytest.raises(Stopped, match=f"step 5: its .*{what}") as caught:
         dog.check_numbers(4, loss, norm)
     told = str(caught.value)
     assert "row 4: web/0" in told and "web/9" in told and "web/10" not in told
-    assert "and 4 more" in told and "optim.lr" in told
+    assert "and 4 more" in told and "these rows (optim.lr 3); a lower rate" in told
 
 
 def test_a_step_without_labels_stops() -> None:

@@ -16,10 +16,12 @@ import torch  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 from gristmill.errors import RecipeError  # noqa: E402
+from gristmill.step import StepRun  # noqa: E402
 from gristmill.store import Store  # noqa: E402
 from mixtures.plan import open_plan  # noqa: E402
 from mixtures.plan.adapters import collate  # noqa: E402
 from tests.train.loop.make_stage import LLAMA, finish, make_job, make_mixture, weights  # noqa: E402
+from train.checks import told  # noqa: E402
 from train.data.plan import open_batches  # noqa: E402
 from train.loop.guard import Stopped  # noqa: E402
 from train.loop.items import Items  # noqa: E402
@@ -149,3 +151,13 @@ def test_ranks_share_out_the_items(
 
 def test_the_models_folder_is_below_the_work_folder(store: Store, tmp_path: Path) -> None:
     assert finish(make_job(store, tmp_path, **SHORT)).folder == tmp_path / OUT
+
+
+def test_a_fine_tune_on_plain_tokens_is_told(store: Store, tmp_path: Path) -> None:
+    notes = {}
+    for kind in ("sft", "pretrain"):
+        step = make_job(store, tmp_path, kind=kind).step
+        inputs = {ref: store[ref] for ref in step.inputs()}
+        notes[kind] = told(step, StepRun(store, step.name, "0" * 64, tmp_path, inputs, {}))
+    assert notes["pretrain"] == []
+    assert notes["sft"][0].startswith("no source of mix says which tokens are an answer's")
