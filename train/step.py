@@ -38,7 +38,6 @@ from train.spec import (
 from train.spec.loss import DEFAULT
 
 Kind = Literal["pretrain", "distill", "sft", "reward", "preference", "rl"]
-ROWS = "rows"  # the phase that tokenises rows
 
 
 class Train(Step):
@@ -106,6 +105,7 @@ class Train(Step):
 
     def packages(self) -> list[str]:
         asked = [name for task in self._tasks() for name in task.packages()]
+        asked += ["vllm"] if self.rollout and self.rollout.engine == "vllm" else []
         return ["torch", "transformers", *(["peft"] if self.model.lora else []), *asked]
 
     def config(self) -> dict[str, Any]:
@@ -129,16 +129,16 @@ class Train(Step):
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
         checks.check_inputs(self, run)
+        for note in checks.told(self, run):
+            run.note(note)
         folder = None
         if isinstance(self.data, Rows):
-            from train.data.prepare import prepare  # tokenizers, no torch
+            from train.data import prepare  # tokenizers, no torch
 
-            yield Phase(
-                ROWS, [Task("rows", prepare, {"step": self, "inputs": refs(run)})], unit="rows"
-            )
-            record = run.records(ROWS)[0]
-            folder = str(record.path("rows"))
-            for note in record.value["notes"]:
+            yield from prepare.row_phases(self, run)
+            folder = str(run.records(prepare.JOIN)[0].path(prepare.FOLDER))
+            rows, notes = prepare.account(run.records(prepare.ROWS))
+            for note in notes:
                 run.note(note)
         job = Job(self, str(run.store.path), refs(run), str(run.staging / "work"), folder)
         from train.task import train  # imports torch when it runs, not now
@@ -153,7 +153,7 @@ class Train(Step):
         made = run.records("train")[0].value
         run.facts.update(made["facts"])
         if folder is not None:
-            run.facts["rows"] = {**record.value["rows"], "trained": made["facts"].get("rows")}
+            run.facts["rows"] = {**rows, "trained": made["facts"].get("rows")}
         for note in made["notes"]:
             run.note(note)
 

@@ -6,17 +6,33 @@ Limit: `--store` must be on this machine's file system.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gristmill.errors import StoreError
 from gristmill.store import Store
 from pipelines.cli.output import Format
 
+
+class Stopped(Exception):
+    """Ctrl-C, with the command that was under way; Typer would end without a word."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped(ctx.invoked_subcommand) from None
+
+
 app = typer.Typer(
     name="gristmill",
-    help="Web dumps into the data that language models are trained on: fast, explained, versioned.",
+    cls=_Commands,
+    help="Web dumps into language models: curation, synthesis, mixtures, training; "
+    "fast, explained, versioned.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -2,11 +2,12 @@
 
 In: rows of kind `prompt`. Out: a Stage with a trainer of its own, over train.loop.
 Shown by: `pipelines/recipes/train/rl.yaml`.
-Limit: one policy, one turn; the policy writes in this process.
+Limit: one policy, one turn; it writes in this process, or vLLM does for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from train.rl.critic import attach, detached
 from train.rl.frozen import reference_of, teacher_of
 from train.rl.objective import PolicyObjective
 from train.rl.prompts import PromptBatches
+from train.rl.ranks import any_rank
 from train.rl.read import order, read_prompts
 from train.rl.rewards import open_rewards
 from train.rl.rollout import Rollouts
-from train.rl.sample import Drawing
+from train.rl.sample import Drawing, Write, in_turns
 from train.rl.trainer import PolicyTrainer
 from train.spec import Rollout, Rows
 from train.spec.losses.on_policy import OnPolicy
@@ -43,10 +45,11 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     tokenizer = open_chat_tokenizer(opened.tokenizer, prepared.meta.template)
     drawing = _drawing(rollout, policy, tokenizer)
     context = policy.config.get_text_config().max_position_embeddings
-    room = min(step.data.max_length, context) - rollout.max_tokens
+    longest = min(step.data.max_length, context)
+    room = longest - rollout.max_tokens
     prompts, longer = read_prompts(prepared, room)
     objective: PolicyObjective = step.objective.open()
-    objective.temperature = rollout.temperature
+    objective.temperature, objective.cap = rollout.temperature, rollout.cap
     rewards = reference = None
     if isinstance(objective.spec, OnPolicy):
         objective.teacher = teacher_of(job, opened)
@@ -56,11 +59,13 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     if isinstance(objective.spec, Ppo):
         objective.critic = attach(policy, objective.spec.value)
         opened.finish = detached(opened.finish)
+    write, close = _writer(job, rollout, longest)
     rollouts = Rollouts(
         rollout,
         step.seed,
         prompts,
         drawing,
+        write,
         lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)),
         objective,
         rewards,
@@ -76,6 +81,7 @@ def open_stage(job: Job, opened: Opened) -> Stage:
             objective=objective,
             rollouts=rollouts,
             folder=Path(job.work) / "rollouts",
+            close=close,
             **given,
         )
 
@@ -84,6 +90,24 @@ def open_stage(job: Job, opened: Opened) -> Stage:
         return [*(said if longer else []), *rollouts.notes()]
 
     return Stage(policy, batches, objective, trainer, notes)
+
+
+def _writer(job: Job, rollout: Rollout, longest: int) -> tuple[Write, Callable[[], None]]:
+    """What writes samples, and what frees it at the end."""
+    if rollout.engine == "transformers":
+        return in_turns(rollout.rows, any_rank), _nothing
+    from train.rl.vllm_writer import VllmWriter  # takes seconds to import
+
+    model, rows = job.step.model, job.step.data
+    assert isinstance(rows, Rows)
+    count = rollout.rows or rows.batch * rollout.samples
+    where = Path(job.work) / "engine"
+    writer = VllmWriter(where, longest, count, model.dtype, model.lora is not None)
+    return writer, writer.close
+
+
+def _nothing() -> None:
+    """What is there anyway is not freed."""
 
 
 def _drawing(rollout: Rollout, policy: Any, tokenizer: Any) -> Drawing:

@@ -47,7 +47,7 @@ def group_advantages(
 
 
 def leave_one_out(rewards: torch.Tensor, samples: int) -> torch.Tensor:
-    """RLOO (Ahmadian et al. 2024, arXiv:2402.14740, eq. 7): reward less the mean of the others'."""
+    """RLOO (Ahmadian et al. 2024, arXiv:2402.14740): reward less the mean of the others'."""
     groups = rewards.view(-1, samples)
     others = (groups.sum(dim=1, keepdim=True) - groups) / (samples - 1)
     return (groups - others).flatten()
@@ -83,7 +83,7 @@ def token_rewards(
 def gae(
     rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamma: float, lam: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Generalized advantage estimation (Schulman et al. 2015, arXiv:1506.02438, eq. 16).
+    """Generalized advantage estimation (Schulman et al. 2015, arXiv:1506.02438).
 
     Advantages and returns [n, t]; after the last token the value is 0: the episode has ended.
     """
@@ -126,7 +126,7 @@ def kl_k3(logps: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 def clipped(
     ratios: torch.Tensor, advantages: torch.Tensor, low: float, high: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """PPO's surrogate (Schulman et al. 2017, arXiv:1707.06347, eq. 7) and where it is clipped."""
+    """PPO's surrogate (Schulman et al. 2017, arXiv:1707.06347) and where it is clipped."""
     bound = ratios.clamp(1 - low, 1 + high)
     losses = -torch.minimum(ratios * advantages, bound * advantages)
     cut = ((ratios < 1 - low) & (advantages < 0)) | ((ratios > 1 + high) & (advantages > 0))
@@ -138,7 +138,7 @@ def mirror_descent(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """MDLOO a completion [n]: -ratio * A + KL(π || π_k) / eta, without a clip; and the KL.
 
-    The step of mirror descent policy optimisation (Tomar et al. 2020, arXiv:2005.09814, eq. 9) with
+    The step of mirror descent policy optimisation (Tomar et al. 2020, arXiv:2005.09814) with
     leave-one-out advantages, as in AFM (Gunter et al. 2024, arXiv:2407.21075). A completion is one
     action. KL is estimated a token from samples of π_k as r log r - r + 1 (r = π / π_k), which is
     never below 0 and has the KL as its mean; AFM does not print its estimator.
@@ -147,6 +147,20 @@ def mirror_descent(
     ratios = log_ratios.exp()
     kl = ((ratios * log_ratios - ratios + 1) * mask).sum(dim=1)
     return -log_ratios.sum(dim=1).exp() * advantages + kl / eta, kl
+
+
+def writer_weights(
+    logps: torch.Tensor, writer: torch.Tensor, mask: torch.Tensor, cap: float, rows: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """min(π / μ, cap) of samples that μ drew, and where it is the cap [n, t]; π as it was then.
+
+    Truncated importance sampling (Ionides 2008), for engines whose numbers are not quite those of
+    the policy (Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL
+    Training"). `rows`: a completion is one action [n, 1], as of rloo and mdloo.
+    """
+    apart = (logps - writer) * mask
+    ratios = (apart.sum(dim=1, keepdim=True) if rows else apart).exp()
+    return ratios.clamp(max=cap), ratios > cap
 
 
 def value_losses(

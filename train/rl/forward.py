@@ -48,6 +48,14 @@ def laid_out(
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
+def in_columns(values: Sequence[Sequence[float]], written: torch.Tensor) -> torch.Tensor:
+    """A number for each token that was written -> [b, c], 0 elsewhere."""
+    flat = [value for row in values for value in row]
+    found = torch.zeros_like(written)
+    found[written > 0] = torch.tensor(flat, dtype=written.dtype, device=written.device)
+    return found
+
+
 def passed(
     model: Any, batch: Mapping[str, torch.Tensor], temperature: float, critic: Critic | None = None
 ) -> Passed:

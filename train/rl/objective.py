@@ -22,6 +22,7 @@ from train.losses.policy import (
     mirror_descent,
     token_logps,
     value_losses,
+    writer_weights,
 )
 from train.rl.critic import Critic
 from train.rl.forward import passed, targets
@@ -33,17 +34,18 @@ Metrics = dict[str, float | torch.Tensor]
 
 
 class PolicyObjective:
-    """Called as train.trainer.Objective; `temperature` and `critic` are set by the stage."""
+    """Called as train.trainer.Objective; all but `spec` is set by the stage."""
 
     def __init__(self, spec: PolicyLoss | OnPolicy) -> None:
         self.spec = spec
         self.temperature = 1.0
+        self.cap: float | None = None  # of the weights of samples that another engine wrote
         self.critic: Critic | None = None
         self.teacher: Callable[[Batch, float], torch.Tensor] | None = None
 
     def __call__(self, model: Any, batch: Batch, counted: torch.Tensor | None) -> Loss:
         found = passed(model, batch, self.temperature, self.critic)
-        mask, share = batch["mask"], batch["share"]
+        mask, share, weights = batch["mask"], batch["share"], batch["weights"]
 
         def mean(values: torch.Tensor) -> torch.Tensor:
             return (values.detach() * mask).sum() * share
@@ -55,10 +57,21 @@ class PolicyObjective:
             with torch.no_grad():
                 theirs = self.teacher(batch, self.temperature)
             apart = divergence(found.logits, theirs, self.spec.beta)
-            return Loss((apart * batch["weights"]).sum(), {**metrics, "divergence": mean(apart)})
+            if "writer" in batch:
+                with torch.no_grad():
+                    logps = token_logps(found.logits, targets(batch))
+                metrics["engine_gap"] = mean((logps - batch["writer"]).abs())
+            return Loss((apart * weights).sum(), {**metrics, "divergence": mean(apart)})
         logps = token_logps(found.logits, targets(batch))
         old = batch["old"] if "old" in batch else logps.detach()
-        total, cut = _POLICIES[type(self.spec)](self.spec, logps, old, batch)
+        if "writer" in batch:
+            metrics["engine_gap"] = mean((old - batch["writer"]).abs())
+        if "writer" in batch and self.cap is not None:
+            rows = weights.dim() == 1
+            trust, capped = writer_weights(old, batch["writer"], mask, self.cap, rows)
+            weights = weights * (trust[:, 0] if rows else trust)
+            metrics["capped"] = mean(capped.float().expand_as(mask))
+        total, cut = _POLICIES[type(self.spec)](self.spec, logps, old, batch | {"weights": weights})
         if cut is not None:
             metrics["clipped"] = mean(cut.float().expand_as(mask))
         if "reference" in batch:
@@ -67,7 +80,7 @@ class PolicyObjective:
             if isinstance(self.spec, Grpo):
                 # times the ratio, the term's gradient is that of the KL (DeepSeek-V3.2, 2025)
                 apart = apart * ((logps - old) * mask).exp()
-                total = total + self.spec.beta * (apart * batch["weights"]).sum()
+                total = total + self.spec.beta * (apart * weights).sum()
         if isinstance(self.spec, Ppo):
             assert found.values is not None
             losses = value_losses(

@@ -2,7 +2,7 @@
 
 In: the policy, the number of the batch, its prompts. Out: batches for train.rl.objective.
 Shown by: any `use: train, kind: rl`.
-Limit: a rank's samples of a step are written side by side, `rollout.rows` of them at a time.
+Limit: judges begin when all samples of a step are written.
 
 Sample k of a prompt is drawn with a seed of (stage's seed, batch, place in it, k): whatever the
 ranks and micro-batches, the draws are the same, and a stage that goes on writes what it would have.
@@ -18,13 +18,13 @@ import torch
 
 from gristmill.rng import derive_seed
 from train.losses.policy import moments, token_logps
-from train.rl.forward import laid_out, passed, targets
+from train.rl.forward import in_columns, laid_out, passed, targets
 from train.rl.judged import add_advantages, reward_log, weigh
 from train.rl.objective import PolicyObjective
 from train.rl.prompts import Prompt
-from train.rl.ranks import any_rank, summed
+from train.rl.ranks import summed
 from train.rl.rewards import Rewards
-from train.rl.sample import Drawing, Written, write
+from train.rl.sample import Drawing, Write, Written
 from train.spec import Rollout
 from train.spec.losses.on_policy import OnPolicy
 from train.spec.losses.policy import Grpo, Ppo
@@ -41,6 +41,7 @@ class Rollouts:
     seed: int
     prompts: Sequence[Prompt]
     drawing: Drawing
+    write: Write
     decode: Callable[[list[int]], str]
     objective: PolicyObjective
     rewards: Rewards | None  # None: kd_on_policy
@@ -78,13 +79,7 @@ class Rollouts:
             for place in places
             for k in range(samples)
         ]
-        size = self.spec.rows or len(each)
-        written: list[Written] = []
-        for start in range(0, len(each), size):
-            part = slice(start, start + size)
-            ids = [prompt.ids for prompt in each[part]]
-            written += write(policy, ids, seeds[part], self.drawing, any_rank)
-        return each, written
+        return each, self.write(policy, [prompt.ids for prompt in each], seeds, self.drawing)
 
     def _batches(
         self,
@@ -105,6 +100,9 @@ class Rollouts:
                 policy.device,
             )
             self._ask(policy, batch)
+            said = [one.logps for one in written[part] if one.logps is not None]
+            if said:
+                batch["writer"] = in_columns(said, batch["written"])
             found.append(batch)
         return found
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,36 @@ class Written:
 
     ids: list[int]
     ended: bool  # False: max_tokens cut it
+    logps: list[float] | None = None  # of its tokens, where another than the policy wrote it
+
+
+class Write(Protocol):
+    """What writes: a completion of each prompt, drawn from the policy as it is now."""
+
+    def __call__(
+        self,
+        policy: Any,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        how: Drawing,
+    ) -> list[Written]: ...
+
+
+def in_turns(rows: int | None, any_rank: Any_ = bool) -> Write:
+    """`write`, so many side by side; None: all."""
+
+    def writes(
+        policy: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], how: Drawing
+    ) -> list[Written]:
+        size = rows or len(prompts)
+        parts = [slice(start, start + size) for start in range(0, len(prompts), size)]
+        return [
+            one
+            for part in parts
+            for one in write(policy, prompts[part], seeds[part], how, any_rank)
+        ]
+
+    return writes
 
 
 def write(

@@ -6,7 +6,7 @@ Limit: writing and learning take turns; nothing is written while the weights cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,25 @@ CHECKPOINTS = "checkpoint-*"
 class PolicyTrainer(StageTrainer):
     """The samples of a step are written when its items are taken: after the step before it."""
 
-    def __init__(self, *args: Any, rollouts: Rollouts, folder: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        rollouts: Rollouts,
+        folder: Path,
+        close: Callable[[], None],
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
-        self.rollouts = rollouts
+        self.rollouts, self._close = rollouts, close
         self._held = Held(folder, self.args.process_index)
         self._now: tuple[int, list[Batch]] | None = None
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """The stage; what wrote its samples is freed, however it ends."""
+        try:
+            return super().train(*args, **options)
+        finally:
+            self._close()
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device

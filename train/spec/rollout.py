@@ -14,6 +14,7 @@ from gristmill.errors import RecipeError
 from train.spec.base import Spec
 
 ROW = "row"
+CAP = 2.0
 
 
 class Reward(Spec):
@@ -47,11 +48,13 @@ class Rollout(Spec):
     max_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    engine: Literal["transformers", "vllm"] = "transformers"
+    engine: Literal["transformers", "vllm"] = "transformers"  # who writes the policy's samples
+    # Of vllm: weights of samples, policy over engine, are at most this; null: no weights.
+    cap: float | None = Field(default=CAP, ge=1)
     rewards: tuple[Reward, ...] = Field(default=(Reward(verifier=ROW),), min_length=1)
     updates: int = Field(default=1, ge=1)  # optimiser steps on each batch of samples
     # Completions that max_tokens cut: judged as they are, without reward, or not learnt from.
     truncated: Literal["judge", "zero", "mask"] = "judge"
     rows: int | None = Field(
         default=None, ge=1
-    )  # samples written side by side; default: all of a step
+    )  # samples written side by side; default: all of a step, of vllm at most 1024

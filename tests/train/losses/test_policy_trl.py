@@ -121,6 +121,25 @@ def test_grpo_is_trl_s(how: Any, tmp_path: Path) -> None:
     assert shares["clip_ratio/region_mean"][-1] == pytest.approx(told, abs=NEAR)
 
 
+def test_weights_of_an_engine_s_samples_are_trl_s(tmp_path: Path) -> None:
+    theirs = trainer("GRPO", tmp_path, vllm_importance_sampling_mode="token_truncate")
+    theirs.use_vllm = True  # what its loss asks for; nothing is sampled here
+    given = batch()
+    own = logps(theirs.model, given)
+    old, writer = moved(own, 1), moved(own, 2, 0.8)
+    mask = given["completion_mask"].double()
+    cap = 2.0
+    weights, cut = policy.writer_weights(old, writer, mask, cap)
+    assert 0 < int(cut.sum()) < int(mask.sum())
+    given |= {"old_per_token_logps": old, "importance_sampling_ratio": weights}
+    wanted = theirs._compute_loss(theirs.model, given)
+    losses, _ = policy.clipped((own - old).exp(), given["advantages"][:, None], 0.2, 0.2)
+    found = (
+        losses * weights * policy.token_weights(mask, "dapo", COMPLETION, ROWS, mask.sum())
+    ).sum()
+    assert abs(float(found - wanted)) < NEAR
+
+
 def test_rloo_is_trl_s(tmp_path: Path) -> None:
     theirs = trainer("RLOO", tmp_path, beta=0.05, epsilon=0.2)
     given = batch()

@@ -25,9 +25,11 @@ from tests.train.data.make_rows import job, put_pairs, put_tokenizer, some_pairs
 from train.data.rows import open_rows  # noqa: E402
 from train.job import Job  # noqa: E402
 from train.kinds import open_stage  # noqa: E402
+from train.kinds.kto import measure  # noqa: E402
 from train.losses import preference  # noqa: E402
-from train.losses.sequences import score  # noqa: E402
+from train.losses.sequences import all_logp, others  # noqa: E402
 from train.models.open import open_model  # noqa: E402
+from train.spec.losses.preference import Kto  # noqa: E402
 from train.trainer import Batch  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # TRL takes long to import
@@ -84,7 +86,9 @@ def our_loss(made: Job, policy: Any, reference: Any, masked: bool = False) -> tu
     batch = examples[0]
     with torch.no_grad():
         if reference is not None:
-            batch["reference"] = score(reference, batch, masked).logp
+            batch["reference"] = all_logp(reference, batch, masked)
+        if isinstance(made.step.objective, Kto):
+            measure(policy, [batch], made.step.objective)
         found = made.step.objective.open()(policy, batch, None)
     return found.total.item(), batch
 
@@ -170,12 +174,12 @@ def test_kto(store: Store, tmp_path: Path) -> None:
     made = job(store, step, tmp_path)
     policy, reference = models(made)
     ours, batch = our_loss(made, policy, reference)
-    found = answers(batch)
+    found, foreign = answers(batch), answers(others(batch))
     rows = [
         {
-            "prompt_ids": found[2 * n]["prompt"],
-            "completion_ids": found[2 * n]["answer"],
-            "KL_completion_ids": found[2 * n + 1]["answer"],
+            "prompt_ids": found[n]["prompt"],
+            "completion_ids": found[n]["answer"],
+            "KL_completion_ids": foreign[n]["answer"],
             "label": bool(good),
         }
         for n, good in enumerate(batch["column.good"].tolist())

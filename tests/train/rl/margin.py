@@ -1,13 +1,16 @@
 """How much policy gradients add to a policy that right answers taught a little: sums of two digits.
 
 In: seeds. Out: a table: the share of right answers before and after, sampled and greedy.
-Shown by: `python -m tests.train.rl.margin`. Limit: 0.1M parameters, one task, all its 100 prompts
-are seen in training; it shows that the gradients are right, not what they are worth at size.
+Shown by: `python -m tests.train.rl.margin`; grpo on both engines: `… margin vllm`.
+Limit: 0.1M parameters, one task, all its 100 prompts are seen in training; it shows that the
+gradients are right, not what they are worth at size.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from transformers import LlamaForCausalLM
 
 from gristmill.store import Store
 from tests.train.rl.stages import a_stage, put_prompts, trained
-from tests.train.rl.tiny_policy import prompts, rows, save, score, taught
+from tests.train.rl.tiny_policy import FEW_HEADS, prompts, rows, save, score, taught
 
 LESSONS = 100  # steps on right answers, of 32 each
 STEPS, BATCH, SAMPLES = 80, 16, 8
@@ -37,26 +40,29 @@ def scores(model: Any) -> Scores:
     return score(model, held), score(model, held, GREEDY)
 
 
-def begin(home: Path, seed: int) -> Scores:
+def begin(home: Path, seed: int, **sizes: Any) -> Scores:
     """A policy that has seen right answers, in `home/policy`, and prompts in `home/store`."""
-    model = taught(seed, LESSONS, batch=32)
+    model = taught(seed, LESSONS, batch=32, **sizes)
     save(model, home / "policy")
     put_prompts(Store(home / "store"), rows(STEPS * BATCH, seed=50 + seed))
     return scores(model)
 
 
-def learn(home: Path, loss: str, seed: int) -> Scores:
+def learn(home: Path, loss: str, seed: int, engine: str = "transformers") -> Scores:
     """The same policy after a stage of kind rl."""
     step = a_stage(
         home,
         loss=LOSSES[loss],
-        rollout={"samples": SAMPLES},
+        rollout={"samples": SAMPLES, "engine": engine},
         data={"batch": BATCH},
         optim={"lr": 3e-4, "betas": [0.9, 0.99]},
         schedule={"shape": "constant", "warmup": 0.1},
         seed=seed,
     )
-    made = trained(home, Store(home / "store"), step, loss)
+    began = time.monotonic()
+    made = trained(home, Store(home / "store"), step, f"{loss} {engine}")
+    steps = sorted(line["seconds"] for line in made.log.to_pylist())
+    print(f"{engine}: {time.monotonic() - began:.1f} s, a step {steps[len(steps) // 2]:.3f} s")
     return scores(LlamaForCausalLM.from_pretrained(made.folder).eval())
 
 
@@ -80,5 +86,15 @@ def main(seeds: Sequence[int] = (0, 1, 2)) -> None:
             print(f"| {name}, {kind} | {told} |")
 
 
+def by_engine(seeds: Sequence[int] = (0, 1, 2)) -> None:
+    """Print what grpo adds where the policy writes itself, and where vLLM writes for it."""
+    torch.set_num_threads(1)
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            before = begin(Path(folder), seed, **FEW_HEADS)
+            for engine in ("transformers", "vllm"):
+                print(f"seed {seed}: {before} -> {learn(Path(folder), 'grpo', seed, engine)}")
+
+
 if __name__ == "__main__":
-    main()
+    by_engine() if sys.argv[1:] == ["vllm"] else main()

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
 
-from gristmill.step import Task
 from gristmill.store import Store
-from gristmill.task import RunInfo, execute, published
 from tests.make_store import put
 from tests.run_step import InProcess, run_step
+from tests.train.data.make_rows import prepared, rows_folder
 from tests.train.rl.tiny_policy import new_model, rows, save
-from train.data.prepare import prepare
 from train.job import Job
 from train.run import Made, run
 from train.step import Train
@@ -38,11 +39,11 @@ def put_model(store: Store, name: str, folder: Path) -> None:
     run_step(Checkpoint.model_validate(entry), store, executor=InProcess())  # type: ignore[arg-type]
 
 
-def a_store(home: Path, count: int = 64, seed: int = 3) -> Store:
+def a_store(home: Path, count: int = 64, seed: int = 3, **sizes: Any) -> Store:
     """A store with prompts, and a policy with random weights in `home/policy`."""
     store = Store(home / "store")
     put_prompts(store, rows(count, seed))
-    save(new_model(), home / "policy")
+    save(new_model(**sizes), home / "policy")
     return store
 
 
@@ -69,15 +70,43 @@ def a_job(home: Path, store: Store, step: Train, work: str = "work") -> Job:
     inputs = {ref: store[ref].ref for ref in step.inputs()}
     phases, where = home / work / "phases", home / work / "run"
     where.mkdir(parents=True, exist_ok=True)
-    info = RunInfo(str(store.path), str(phases), {"": "model", ".log": "rows"})
-    task = Task("rows", prepare, {"step": step, "inputs": inputs})
-    failed = execute(info, "rows", task.id, task.call, task.args)
-    assert failed is None, failed["traceback"]
-    record = published(phases, "rows", "rows")
-    assert record is not None
-    return Job(step, str(store.path), inputs, str(where), str(record.path("rows")))
+    prepared(store, step, phases)
+    return Job(step, str(store.path), inputs, str(where), str(rows_folder(phases)))
 
 
 def trained(home: Path, store: Store, step: Train, work: str = "work") -> Made:
     """Run the stage to its end."""
     return run(a_job(home, store, step, work), lambda _: None, lambda _: None)
+
+
+def weights(made: Made) -> dict[str, torch.Tensor]:
+    """Of the model that a stage left."""
+    found: dict[str, torch.Tensor] = load_file(made.folder / "model.safetensors")
+    return found
+
+
+def apart(one: Made, other: Made) -> float:
+    """The largest difference between the weights of two stages."""
+    pairs = weights(one), weights(other)
+    assert pairs[0].keys() == pairs[1].keys()
+    return max(float((pairs[0][n] - pairs[1][n]).abs().max()) for n in pairs[0])
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def killed_after(home: Path, store: Store, step: Train, steps: int) -> Made:
+    """Run, be killed after so many steps, and go on."""
+    job = a_job(home, store, step, "killed")
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if done >= steps:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(job, advance, lambda _: None)
+    return run(job, lambda _: None, lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from train.rl.prompts import PromptBatches  # noqa: E402
 from train.rl.read import order  # noqa: E402
 from train.spec import Rows  # noqa: E402
 
+VLLM: dict[str, Any] = {"rollout": {"engine": "vllm"}}
 DATA = Rows(rows=("rows/prompts",), batch=4, epochs=1.5)
 
 
@@ -57,7 +59,11 @@ def test_a_last_step_that_is_too_small_for_its_parts_is_refused() -> None:
         ({"rollout": {"samples": 1}}, "rollout.samples is 1; grpo compares"),
         ({"loss": "mdloo", "rollout": {"samples": 1}}, "mdloo compares"),
         ({"rollout": {"max_tokens": 64}}, "no prompt would fit"),
-        ({"rollout": {"engine": "vllm"}}, "does not take new weights"),
+        ({"rollout": {"engine": "vllm"}, "run": {"ranks": 2}}, "train with one rank"),
+        ({**VLLM, "model": {"lora": {}, "quantize": "nf4"}}, "model.quantize"),
+        ({**VLLM, "model": {"soft_top_k": {"keep": 0.5}}}, "model.soft_top_k"),
+        ({"rollout": {"engine": "vllm", "temperature": 0.001}}, "vLLM knows none below 0.01"),
+        ({"rollout": {"cap": 3.0}}, "engine is 'transformers' and the loss grpo"),
         ({"reference": "models/sft"}, "grpo.beta is 0, so nothing asks it"),
         ({"loss": "ppo", "model": {"lora": {}}}, "leave `model.lora` out"),
         ({"loss": "kd_on_policy", "kind": "distill"}, "asks a teacher as it trains"),
@@ -70,6 +76,16 @@ def test_what_cannot_be_learnt_from_is_refused_at_once(
 ) -> None:
     with pytest.raises(RecipeError, match=said):
         a_stage(tmp_path, **changes).check()
+
+
+def test_an_engine_that_is_not_there_is_told_when_planning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = a_stage(tmp_path, **VLLM)
+    assert "vllm" in step.packages() and "vllm" not in a_stage(tmp_path).packages()
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(RecipeError, match="needs the package vllm"):
+        step.check()
 
 
 @pytest.mark.parametrize(

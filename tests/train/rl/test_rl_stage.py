@@ -16,11 +16,17 @@ from safetensors.torch import load_file  # noqa: E402
 from transformers import LlamaForCausalLM  # noqa: E402
 
 from gristmill.errors import RecipeError  # noqa: E402
-from gristmill.store import Store  # noqa: E402
 from synth.verify import VERIFIERS  # noqa: E402
-from tests.train.rl.stages import a_job, a_stage, a_store, put_model, trained  # noqa: E402
+from tests.train.rl.stages import (  # noqa: E402
+    a_stage,
+    a_store,
+    apart,
+    killed_after,
+    put_model,
+    trained,
+    weights,
+)
 from tests.train.rl.tiny_policy import new_model, save  # noqa: E402
-from train.run import Made, run  # noqa: E402
 from train.step import Train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -33,10 +39,6 @@ LOSSES: dict[str, Any] = {
 }
 
 
-class Killed(Exception):
-    """Stands for a kill."""
-
-
 @pytest.fixture(autouse=True)
 def digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reward that random weights can earn: how many characters are digits."""
@@ -47,33 +49,6 @@ def stage(home: Path, loss: Any = "grpo", **changes: Any) -> Train:
     rollout = {"rewards": [{"verifier": "digits"}], **changes.pop("rollout", {})}
     data = {"epochs": 0.25, **changes.pop("data", {})}
     return a_stage(home, loss=loss, rollout=rollout, data=data, **changes)
-
-
-def weights(made: Made) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = load_file(made.folder / "model.safetensors")
-    return found
-
-
-def apart(one: Made, other: Made) -> float:
-    pairs = weights(one), weights(other)
-    assert pairs[0].keys() == pairs[1].keys()
-    return max(float((pairs[0][n] - pairs[1][n]).abs().max()) for n in pairs[0])
-
-
-def killed_after(home: Path, store: Store, step: Train, steps: int) -> Made:
-    """Run, be killed after so many steps, and go on."""
-    job = a_job(home, store, step, "killed")
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if done >= steps:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(job, advance, lambda _: None)
-    return run(job, lambda _: None, lambda _: None)
 
 
 @pytest.mark.slow

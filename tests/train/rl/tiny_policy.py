@@ -29,6 +29,7 @@ PARAMETERS = {"digits": 1, "operations": "+", "stories": False}
 WORDING = " = ?"  # the shortest one: `3 + 4 = ?`
 END, PAD = "<|end|>", "<|pad|>"
 LETTERS = "0123456789+=? "
+FEW_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1}  # of 32, as vLLM's CPU build has
 TEMPLATE = (
     "{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}<|end|>{% else %} {% endif %}{% endfor %}"
@@ -84,19 +85,18 @@ def prompts(count: int, seed: int) -> list[Prompt]:
     ]
 
 
-def new_model(seed: int = 0) -> LlamaForCausalLM:
+def new_model(seed: int = 0, **sizes: Any) -> LlamaForCausalLM:
     """Random weights, 0.1M of them."""
     torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=2 + len(LETTERS), eos_token_id=0, pad_token_id=1, bos_token_id=None, **SIZES
-        )
-    )
+    sizes = {"vocab_size": 2 + len(LETTERS), **SIZES, **sizes}
+    return LlamaForCausalLM(LlamaConfig(eos_token_id=0, pad_token_id=1, bos_token_id=None, **sizes))
 
 
-def taught(seed: int, steps: int, batch: int = 64, rate: float = 3e-3) -> LlamaForCausalLM:
+def taught(
+    seed: int, steps: int, batch: int = 64, rate: float = 3e-3, **sizes: Any
+) -> LlamaForCausalLM:
     """Trained on right answers for a while."""
-    model, encode = new_model(seed), tokenizer().encode
+    model, encode = new_model(seed, **sizes), tokenizer().encode
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     lessons = rows(steps * batch, seed=1000 + seed)
     for step in range(steps):
