@@ -22,8 +22,8 @@ from mixtures.blend import inject, schedule, tasks
 from mixtures.blend.checks import epoch_notes, least_epochs, one_tokenizer, shared_notes
 from mixtures.blend.fill import Filling, entry_documents, fill_injected, fill_sources
 from mixtures.blend.order import SCATTERED, WARNING
-from mixtures.blend.report import drift_notes, missing_notes, report_table
-from mixtures.blend.resolve import Found, Source, fitted_weights, found_sources, source_weights
+from mixtures.blend.report import bare_notes, drift_notes, missing_notes, report_table
+from mixtures.blend.resolve import Found, Source, found_sources, source_weights, stored_weights
 from mixtures.blend.segments import Segment, segments
 from mixtures.blend.sources import SCATTERS, OrderSpec
 from mixtures.blend.token_ledger import ledger_table
@@ -98,12 +98,12 @@ class Mixing:
         for record in self.run.records("look"):
             self._note(shared_notes(record.value.get("shared", [])))
         choices = self.step.choices()
-        fits = {fit: fitted_weights(self.run.inputs[fit]) for c in choices if (fit := c.fit)}
         weights = []
         for n, choice in enumerate(choices):
             key = "weights" if len(choices) == 1 else f"weights of stage {n}"
             spent = sum(span.tokens for span in self.spans if span.stage == n)
-            weights.append(source_weights(choice, self.sources, spent, fits, key))
+            stored = stored_weights(choice, self.run.inputs)
+            weights.append(source_weights(choice, self.sources, spent, stored, key))
         injected: list[int] = []
         if self.step.inject:
             injected = inject.rows_in_spans(self._insert(), self.spans)
@@ -164,6 +164,7 @@ class Mixing:
         told = [choice.told for choice in self.step.choices()]
         report = report_table(sources, self.segments, ledgers, told, self.budget)
         self._note(drift_notes(report))
+        self._note(bare_notes([source.name for source in sources], records))
         stages = [segment.span.stage for segment in self.segments]
         ledger = ledger_table([source.name for source in sources], ledgers, stages)
         spec = json.dumps(self._spec(sources, records))

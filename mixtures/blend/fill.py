@@ -24,7 +24,7 @@ from gristmill.shards import stored
 from gristmill.step import TaskContext
 from gristmill.store import Store
 from mixtures.blend.inject import Insertion, pack
-from mixtures.blend.memory import count_zeros
+from mixtures.blend.memory import count_zeros, rows_without_loss
 from mixtures.blend.order import Feed
 from mixtures.blend.selection import load
 from mixtures.blend.token_ledger import Entry, as_dicts, check_entries
@@ -65,6 +65,7 @@ class Writer:
         self._packed = ctx.writer("", self._packed_schema)
         self._pieces = ctx.writer(PIECES, self._pieces_schema)
         self.rows = self.pieces = self.tokens = self.masked = 0
+        self.bare = 0  # rows in which the mask leaves no token
 
     def write(
         self, segment: int, epoch: I32, pieces: I32, filled: I32,
@@ -83,13 +84,15 @@ class Writer:
         self.rows += rows
         self.pieces += len(document)
         self.tokens += int(filled.sum(dtype=np.int64))
-        self.masked += self._without_loss(document, offset, length)
+        self._count_loss(pieces, document, offset, length)
 
-    def _without_loss(self, document: I64, offset: I32, length: I32) -> int:
-        """The first token of each piece, and what the dataset's mask leaves out beyond it."""
+    def _count_loss(self, pieces: I32, document: I64, offset: I32, length: I32) -> None:
+        """Without loss: the first token of each piece, and what the dataset's mask leaves out."""
         masks = self._tokens.mask_addresses(document)
-        some = int((length > 0).sum())
-        return some if masks is None else some + int(count_zeros(masks, offset + 1, length - 1))
+        self.masked += int((length > 0).sum())
+        if masks is not None:
+            self.masked += int(count_zeros(masks, offset + 1, length - 1))
+            self.bare += int(rows_without_loss(pieces, length, offset, masks))
 
 
 def fill_sources(
@@ -220,5 +223,6 @@ def _record(writer: Writer, entries: Sequence[Entry]) -> dict[str, Any]:
         "rows": writer.rows,
         "pieces": writer.pieces,
         "tokens": writer.tokens,
+        "bare": writer.bare,
         "ledger": as_dicts(entries),
     }

@@ -38,3 +38,25 @@ def count_zeros(addresses, offsets, lengths):  # type: ignore[no-untyped-def]
         for i in range(lengths[p]):
             total += load_u8(first + np.uint64(i)) == 0
     return total
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def rows_without_loss(pieces, lengths, offsets, addresses):  # type: ignore[no-untyped-def]
+    """Rows none of whose tokens bears loss: the first of a piece never does, others by their mask.
+
+    pieces int32[n] of each row; lengths, offsets int32[m] and addresses uint64[m] of their masks.
+    """
+    rows, piece = np.int64(0), 0
+    for row in range(len(pieces)):
+        found = False
+        for p in range(piece, piece + pieces[row]):
+            if found:
+                break
+            first = addresses[p] + np.uint64(offsets[p])
+            for i in range(1, lengths[p]):
+                if load_u8(first + np.uint64(i)):
+                    found = True
+                    break
+        piece += pieces[row]
+        rows += not found
+    return rows

@@ -20,7 +20,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from gristmill.errors import StoreError
+from gristmill.errors import RecipeError, StoreError
 from gristmill.store import Dataset, Store
 from mixtures.blend.resolve import Source
 from mixtures.blend.segments import Segment
@@ -108,6 +108,24 @@ def missing_notes(names: Sequence[str], segments: Sequence[Segment]) -> list[str
             asked = max(segment.weights[n] for segment in segments)
             why = f"a share of {asked:.1e} of so few" if asked else "weight 0 in every stage"
             found.append(f"source {name!r} gets no row: {why}")
+    return found
+
+
+def bare_notes(names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows that a mask leaves no token of; RecipeError for a source that has no other."""
+    found = []
+    for name, record in zip(names, records, strict=True):
+        if record["rows"] and record["bare"] == record["rows"]:
+            raise RecipeError(
+                f"source {name!r}: no token of its {record['rows']:,} rows bears loss, so nothing "
+                "could be learnt from it; tokenise it with a mask that leaves answers (chats: an "
+                "assistant's turn that the template prints), or leave the source out"
+            )
+        if record["bare"]:
+            found.append(
+                f"source {name!r}: in {record['bare']:,} of {record['rows']:,} rows no token bears "
+                "loss; a run reads them and learns nothing from them"
+            )
     return found
 
 

@@ -19,6 +19,7 @@ from gristmill.errors import RecipeError, nearest
 from gristmill.store import Dataset
 from mixtures.blend.sources import Chosen, SourceSpec
 from mixtures.weights.heuristics import weights_by
+from mixtures.weights.runs import run_shares
 
 MAX_SOURCES = 4096
 F64 = npt.NDArray[np.float64]
@@ -82,6 +83,16 @@ def found_sources(specs: Mapping[str, SourceSpec], found: Sequence[Found]) -> li
     return sources
 
 
+def stored_weights(choice: Chosen, inputs: Mapping[str, Dataset]) -> dict[str, float] | None:
+    """Weights by source that a fit chose, or that a run of a swarm has; None for others."""
+    if choice.stored is None:
+        return None
+    dataset = inputs[choice.stored]
+    if choice.name == "swarm":
+        return run_shares(dataset.to_table(), dataset.ref, choice.options["run"])
+    return fitted_weights(dataset)
+
+
 def fitted_weights(dataset: Dataset) -> dict[str, float]:
     """Weights by source, from a dataset with columns `source` and `weight`."""
     if missing := {"source", "weight"} - set(dataset.schema.names):
@@ -100,7 +111,7 @@ def source_weights(
     choice: Chosen,
     sources: Sequence[Source],
     budget: float,
-    fits: Mapping[str, Mapping[str, float]],
+    stored: Mapping[str, float] | None = None,
     key: str = "weights",
 ) -> F64:
     """Weights of all sources, float64[k], summing to 1: replay shares first, the rest by choice."""
@@ -112,12 +123,11 @@ def source_weights(
     names = [sources[n].name for n in free]
     tokens = np.array([sources[n].tokens for n in free], np.float64)
     name, options = choice.name, dict(choice.options)
-    if name in {"given", "fitted"}:
-        given = options["weights"] if name == "given" else fits[str(choice.fit)]
-        options = {"weights": spread(given, [sources[n] for n in free], key)}
+    if name == "given" or stored is not None:
+        given = options["weights"] if stored is None else stored
+        name, options = "given", {"weights": spread(given, [sources[n] for n in free], key)}
     try:
-        by_choice = weights_by("given" if name == "fitted" else name, tokens, budget * rest,
-                               options, names)  # fmt: skip
+        by_choice = weights_by(name, tokens, budget * rest, options, names)
     except RecipeError as error:
         raise RecipeError(f"{key}: {error}") from None
     weights[free] = by_choice * rest

@@ -34,6 +34,7 @@ class OrderSpec(BaseModel):
         return self.trainer not in {"constant", "wsd"}
 
 
+STORED = ("fitted", "swarm")
 SCATTERS = {"best_fit", "whole"}  # packings that bring a window's documents into any order
 Order = Literal["shuffle", "in_context"] | OrderSpec
 
@@ -66,17 +67,25 @@ class SourceSpec(BaseModel):
         return order(value) if value is not None else None
 
 
+class SwarmRun(BaseModel):
+    """One run of a swarm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    from_: str = Field(alias="from")  # the dataset that `use: mixture_swarm` made
+    run: int | str
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Weights as written: a heuristic with its options, given ones, or those of a fit."""
+    """Weights as written: a heuristic with its options, given ones, those of a fit or a swarm."""
 
     name: str
     options: Mapping[str, Any]
 
     @property
-    def fit(self) -> str | None:
-        """The dataset that a fit made."""
-        return str(self.options["from"]) if self.name == "fitted" else None
+    def stored(self) -> str | None:
+        """The dataset that they are in: a fit's, or a swarm's."""
+        return str(self.options["from"]) if self.name in STORED else None
 
     @property
     def told(self) -> str:
@@ -126,7 +135,7 @@ def source_specs(value: Any) -> dict[str, SourceSpec]:
 
 def chosen(value: Any, key: str = "weights") -> Chosen:
     """Weights as a user writes them: a name, `{name: options}`, or a name's one option alone."""
-    known = [*OPTIONS, "fitted"]
+    known = [*OPTIONS, *STORED]
     if isinstance(value, str):
         value = {value: {}}
     if not isinstance(value, Mapping) or len(value) != 1:
@@ -138,6 +147,9 @@ def chosen(value: Any, key: str = "weights") -> Chosen:
         if not isinstance(options, str):
             raise RecipeError(f"{key}: fitted is {options!r}: name the dataset that a fit made")
         return Chosen(name, {"from": options})
+    if name == "swarm":
+        one: SwarmRun = parsed(SwarmRun, options, f"{key}.swarm")
+        return Chosen(name, {"from": one.from_, "run": one.run})
     if name == "given":
         return Chosen(name, {"weights": options})
     names = OPTIONS[name]

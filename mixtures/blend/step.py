@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from gristmill.errors import RecipeError, nearest
-from gristmill.step import Output, Phase, Step, StepRun
+from gristmill.step import Ahead, Output, Phase, Step, StepRun
 from mixtures.blend import inject, schedule
 from mixtures.blend.build import Mixing
 from mixtures.blend.inject import InjectSpec, insertion_points
@@ -35,7 +35,7 @@ class Mixture(Step):
 
     sources: dict[str, SourceSpec]  # name: a token dataset, or {from, where, by, replay, order}
     budget: Position  # tokens: 2_000_000, 2e9, "2B"
-    weights: Weights = "natural"  # natural, uniform, temperature, unimax, given or fitted
+    weights: Weights = "natural"  # natural, uniform, temperature, unimax, given, fitted or swarm
     stages: tuple[StageSpec, ...] = ()  # weights from a position on: {at, weights, ramp}
     shape: tuple[ShapeSpec, ...] = (ShapeSpec(seq=1024, batch=64),)  # {at, seq, batch}
     pack: str = "best_fit"  # whole, best_fit, concat, one_per_row, greedy
@@ -96,7 +96,7 @@ class Mixture(Step):
     def inputs(self) -> list[str]:
         refs = [spec.from_ for spec in self.sources.values()]
         refs += [spec.from_ for spec in self.inject]
-        refs += [fit for choice in self.choices() if (fit := choice.fit)]
+        refs += [place for choice in self.choices() if (place := choice.stored)]
         return list(dict.fromkeys(refs))
 
     def check(self) -> None:
@@ -116,6 +116,9 @@ class Mixture(Step):
                 f"order in_context of source {walks[0]!r}: pack {self.pack} would part the "
                 "neighbours; use concat or greedy"
             )
+
+    def forecast(self, ahead: Ahead) -> dict[str, Any]:
+        return {"documents": 0, "tokens": schedule.budget_tokens(self.budget)}
 
     def outputs(self) -> dict[str, Output]:
         return {

@@ -25,6 +25,7 @@ from train.spec import Rows
 
 Pair = tuple[Row, Row]  # a row and the one after it
 Example = tuple[list[Tokenised], Row]  # sequences, and the row with its numbers
+NOT_DROPPED = ("in", "cut")  # of an account
 
 
 @dataclass(slots=True)
@@ -50,28 +51,6 @@ class RowEncoder:
         values = [pa.array([row.get(n) for _, row in kept], pa.string()) for n in names]
         shaped = np.array(numbers, np.float64).reshape(len(kept), len(shape.numbers))
         writer.add([found for found, _ in kept], shaped, pa.record_batch(values, list(names)))
-
-    def dropped(self) -> dict[str, int]:
-        """Reason -> rows."""
-        return {name: n for name, n in sorted(self.account.items()) if name not in ("in", "cut")}
-
-    def told(self) -> str:
-        """The account for people: `12 too long, 3 equal`."""
-        counts = [(name, n) for name, n in self.account.most_common() if n and name != "in"]
-        said = f" (the template: {self.said})" if self.said else ""
-        return ", ".join(f"{n:,} {name}" for name, n in counts) + said
-
-    def notes(self) -> list[str]:
-        """What a user should know."""
-        found = []
-        if told := self.told():
-            found.append(f"of {self.account['in']:,} rows: {told}")
-        if self.endless:
-            found.append(
-                f"{self.endless:,} answers end without a special token, so the model does not "
-                "learn where to stop; let the chat template print one behind an answer"
-            )
-        return found
 
     def _read(self, shape: Shape, rows: list[Pair]) -> Iterator[Example]:
         made = [self._parts(shape, row, after) for row, after in rows]
@@ -148,6 +127,13 @@ class RowEncoder:
                 continue
             self.account["cut"] += len(row["input_ids"]) > len(found.ids)
             yield [found], row
+
+
+def told(counts: Counter[str], said: str) -> str:
+    """The account for people: `12 too long, 3 equal`; said: by a template that refused a row."""
+    named = [(name, n) for name, n in counts.most_common() if n and name != "in"]
+    tail = f" (the template: {said})" if said else ""
+    return ", ".join(f"{n:,} {name}" for name, n in named) + tail
 
 
 def _number(value: Any) -> float:

@@ -13,8 +13,9 @@ two answers share is kept twice.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +27,7 @@ import pyarrow as pa
 from train.spec import Rows
 
 _META, _NAMES = "meta.json", "rows.arrow"
+_BLOCK = 1 << 20
 DTYPES = {"ids": np.uint32, "learnt": np.uint8, "starts": np.int64, "numbers": np.float64}
 TOP = {"top_ids": np.int32, "top_logprobs": np.float32}
 
@@ -41,6 +43,7 @@ class Meta:
     special: tuple[int, ...]  # ids of special tokens
     ends: tuple[int, ...]  # special ids that end a learnt answer
     top: int = 0  # a teacher's tokens a place
+    longest: int = 0  # tokens of the longest sequence
 
 
 class Prepared:
@@ -94,7 +97,8 @@ def _meta(loaded: dict[str, Any]) -> Meta:
     parts, numbers, special, ends = (
         tuple(loaded[name]) for name in ("parts", "numbers", "special", "ends")
     )
-    return Meta(parts, numbers, loaded["rows"], loaded["template"], special, ends, loaded["top"])
+    rest = (loaded["rows"], loaded["template"], special, ends, loaded["top"], loaded["longest"])
+    return Meta(parts, numbers, *rest)
 
 
 def open_prepared(folder: str | Path) -> Prepared:
@@ -117,6 +121,7 @@ class Writer:
     def __init__(self, folder: Path, schema: pa.Schema, top: int = 0) -> None:
         folder.mkdir(parents=True)
         self.folder, self.rows, self.tokens, self._top = folder, 0, 0, top
+        self._longest = 0
         names = [*DTYPES, *(TOP if top else ())]
         self._files: dict[str, BinaryIO] = {n: open(folder / f"{n}.bin", "wb") for n in names}
         self._names = pa.ipc.new_file(str(folder / _NAMES), schema)
@@ -138,15 +143,54 @@ class Writer:
         self._put("numbers", numbers, np.float64)
         self._names.write_batch(names)
         self.rows += len(rows)
+        self._longest = max(self._longest, *(len(sequence.ids) for sequence in flat))
         self.tokens = int(ends[-1]) if len(ends) else self.tokens
 
     def close(self, meta: Meta) -> None:
-        """The folder is whole when meta.json is there."""
+        """The folder is whole when meta.json is there; its rows and longest one are known here."""
         for file in self._files.values():
             file.close()
         self._names.close()
-        found = {name: getattr(meta, name) for name in Meta.__slots__}
-        (self.folder / _META).write_text(json.dumps(found))
+        _write_meta(self.folder, replace(meta, rows=self.rows, longest=self._longest))
 
     def _put(self, name: str, values: npt.ArrayLike | None, dtype: npt.DTypeLike) -> None:
         np.ascontiguousarray(values, dtype).tofile(self._files[name])
+
+
+def join_parts(parts: Sequence[Path], target: Path) -> None:
+    """One folder of the rows of several, in their order; memory is a block of a file."""
+    target.mkdir(parents=True)
+    metas = [_meta(json.loads((part / _META).read_text())) for part in parts]
+    for name in [*(n for n in DTYPES if n != "starts"), *(TOP if metas[0].top else ())]:
+        with open(target / f"{name}.bin", "wb") as out:
+            for part in parts:
+                with open(part / f"{name}.bin", "rb") as file:
+                    shutil.copyfileobj(file, out, _BLOCK)
+    with open(target / "starts.bin", "wb") as out:
+        before = 0
+        np.zeros(1, np.int64).tofile(out)
+        for part in parts:
+            starts = np.memmap(part / "starts.bin", np.int64, "r")
+            for at in range(1, len(starts), _BLOCK):
+                (starts[at : at + _BLOCK] + before).tofile(out)
+            before += int(starts[-1])
+    _join_names([part / _NAMES for part in parts], target / _NAMES)
+    ends = tuple(sorted({end for meta in metas for end in meta.ends}))
+    rows, longest = sum(meta.rows for meta in metas), max(meta.longest for meta in metas)
+    _write_meta(target, replace(metas[0], rows=rows, ends=ends, longest=longest))
+
+
+def _join_names(files: Sequence[Path], target: Path) -> None:
+    with pa.memory_map(str(files[0])) as first:
+        schema = pa.ipc.open_file(first).schema
+    with pa.ipc.new_file(str(target), schema) as out:
+        for file in files:
+            with pa.memory_map(str(file)) as source:
+                opened = pa.ipc.open_file(source)
+                for number in range(opened.num_record_batches):
+                    out.write_batch(opened.get_batch(number))
+
+
+def _write_meta(folder: Path, meta: Meta) -> None:
+    found = {name: getattr(meta, name) for name in Meta.__slots__}
+    (folder / _META).write_text(json.dumps(found))

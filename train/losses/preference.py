@@ -37,7 +37,7 @@ def ipo(chosen: Tensor, rejected: Tensor, beta: float) -> Tensor:
 def kto(
     ratio: Tensor, good: Tensor, z0: Tensor, beta: float, desirable: float, undesirable: float
 ) -> Tensor:
-    """lambda_y - v(x, y): Ethayarajh et al. 2024 (arXiv:2402.01306), eq. 8, less a constant.
+    """lambda_y - v(x, y): Ethayarajh et al. 2024 (arXiv:2402.01306), less a constant.
 
     ratio [n]; good: bool[n]; z0: the policy's distance from the reference, a constant >= 0.
     """
@@ -70,7 +70,7 @@ def rpo(
     distance: Literal["backward_kl", "forward_kl", "squared"],
 ) -> Tensor:
     """Distance of the implicit margin beta (ratio_w - ratio_l) to eta (r*_w - r*_l): Nemotron-4
-    (arXiv:2406.11704), section 3.3.3.
+    (arXiv:2406.11704).
 
     margin: r*_w - r*_l. backward_kl is the paper's: KL of Bernoulli(sigmoid(given)) from
     Bernoulli(sigmoid(implicit)); forward_kl is the other way; squared is of the margins themselves.

@@ -1,16 +1,15 @@
 """Callbacks of a stage that touch its weights: masks, and the merging of updates.
 
 In: a job and its model, as `init` gave it. Out: callbacks for any trainer of transformers or TRL.
-Shown by: `model: {sparse: 0.75}`, `optim: {merge: {…}}`. Limit: weights must be whole on each rank.
+Shown by: `model: {sparse: 0.75}`, `optim: {merge: {…}}`. Limit: weights must be
+whole on each rank (train.shared_checks).
 """
 
 from __future__ import annotations
 
 from transformers import PreTrainedModel, TrainerCallback
 
-from gristmill.errors import RecipeError
 from train.job import Job
-from train.loop.arguments import sharded
 from train.models.open import load_folder
 from train.online_merge import OnlineMerging
 from train.weights.hold_zeros import HoldZeros
@@ -20,17 +19,6 @@ from train.weights.soft_top_k import Harden
 def weight_callbacks(job: Job, model: PreTrainedModel) -> list[TrainerCallback]:
     """In the order in which they act: a merged update is masked."""
     step = job.step
-    asked = {
-        "model.soft_top_k": step.model.soft_top_k,
-        "model.sparse": step.model.sparse,
-        "optim.merge": step.optim.merge,
-    }
-    for key, given in asked.items():
-        if given is not None and sharded(job):
-            raise RecipeError(
-                f"{key} needs whole weights on each rank, and {step.run.ranks} ranks on GPUs share "
-                "them: write `run: {ranks: 1}`"
-            )
     found: list[TrainerCallback] = []
     if step.model.soft_top_k is not None:
         found.append(Harden(model))

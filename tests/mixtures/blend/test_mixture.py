@@ -143,6 +143,20 @@ def test_masked_tokens_are_those_without_loss(store: Store) -> None:
     assert any("'web' gets no row: weight 0" in note for note in notes(store))
 
 
+def test_rows_without_loss_are_told_and_sources_of_them_refused(store: Store) -> None:
+    """Tokens that three divides are masked: rows of them alone are read for nothing."""
+    masked, learnt = (3, 6, 9, 12, 15, 18, 21, 24), (3, 4, 6, 7, 9, 10, 12, 13)
+    put_tokens(store, "tokens/some", texts=(masked, learnt, masked, learnt), prefix="s", mask=True)
+    put_tokens(store, "tokens/bare", texts=(masked, masked), prefix="b", mask=True)
+    options = {"shape": {"seq": 8, "batch": 4}, "budget": 128}
+    plan = build(store, sources={"some": "tokens/some"}, **options)
+    bare = sum((plan[i]["labels"] == -100).all() for i in range(len(plan)))
+    assert 0 < bare < len(plan)
+    assert any(f"in {bare} of {len(plan)} rows no token bears loss" in n for n in notes(store))
+    with pytest.raises(RecipeError, match=r"no token of its \d+ rows bears loss"):
+        build(store, sources={"web": "tokens/web", "bare": "tokens/bare"}, **options)
+
+
 def test_stages_ramps_and_shapes(store: Store) -> None:
     plan = build(
         store,

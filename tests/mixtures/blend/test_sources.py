@@ -63,7 +63,9 @@ def test_weights_are_written_by_name_or_with_their_options() -> None:
     assert chosen("natural").told == "natural"
     assert chosen({"temperature": 0.3}).options == {"tau": 0.3}
     assert chosen({"unimax": {"max_epochs": 2}}).options == {"max_epochs": 2}
-    assert chosen({"fitted": "mix/fit"}).fit == "mix/fit"
+    assert chosen({"fitted": "mix/fit"}).stored == "mix/fit"
+    one = chosen({"swarm": {"from": "mix/swarm", "run": 3}})
+    assert one.stored == "mix/swarm" and one.told == "swarm mix/swarm 3"
     assert chosen({"given": {"a": 1}}).told == "given"
 
 
@@ -75,6 +77,9 @@ def test_weights_are_written_by_name_or_with_their_options() -> None:
         ({"natural": 3}, "natural takes no options"),
         ({"unimax": {"epochs": 3}}, "unimax has no option 'epochs'; did you mean 'max_epochs'"),
         ({"fitted": 3}, "name the dataset that a fit made"),
+        ({"swarm": "mix/swarm"}, "weights.swarm is 'mix/swarm': write a mapping"),
+        ({"swarm": {"from": "mix/swarm"}}, "weights.swarm: key 'run' is missing"),
+        ({"swarm": {"of": "mix/swarm", "run": 1}}, "weights.swarm: unknown key 'of'"),
         ({"natural": {}, "uniform": {}}, "write one of"),
     ],
 )
@@ -84,8 +89,9 @@ def test_bad_weights(written: Any, message: str) -> None:
 
 
 def weights(written: Any, sources: list[Source], budget: float = 1000) -> list[float]:
-    fits = {"mix/fit": {"a": 0.9, "b": 0.1}}
-    return source_weights(chosen(written), sources, budget, fits).tolist()
+    choice = chosen(written)
+    stored = {"a": 0.9, "b": 0.1} if choice.stored else None
+    return source_weights(choice, sources, budget, stored).tolist()
 
 
 def test_heuristics_given_and_fitted() -> None:

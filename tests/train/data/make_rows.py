@@ -8,14 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.progress import Progress
 from gristmill.schema import MESSAGE
-from gristmill.step import Task
+from gristmill.step import StepRun
 from gristmill.store import Store
-from gristmill.task import RunInfo, execute, published
+from gristmill.task import RunInfo, published
 from mixtures.tokens.tokenizers import settle, table_of
+from pipelines.local import LocalExecutor
 from tests.make_store import put
 from tests.mixtures.tiny_tokenizers import tiny_bpe, tiny_files
-from train.data.prepare import prepare
+from tests.run_step import InProcess
+from train.data import prepare
 from train.data.prepared import Prepared, open_prepared
 from train.job import Job
 from train.step import Train
@@ -103,21 +106,34 @@ def versions(store: Store, step: Train) -> dict[str, str]:
     return {ref: store[ref].ref for ref in step.inputs()}
 
 
-def prepared(store: Store, step: Train, folder: Path) -> tuple[Prepared, dict[str, Any]]:
-    """The rows of a stage, and what the phase said."""
+def prepared(
+    store: Store, step: Train, folder: Path, workers: int | None = None
+) -> tuple[Prepared, dict[str, Any]]:
+    """The rows of a stage, and what the phases said; workers: in so many processes."""
+    inputs = {ref: store[ref] for ref in step.inputs()}
+    run = StepRun(store, step.name, "0" * 64, folder, inputs, {})
     info = RunInfo(str(store.path), str(folder), {"": "model", ".log": "rows"})
-    task = Task("rows", prepare, {"step": step, "inputs": versions(store, step)})
-    failed = execute(info, "rows", task.id, task.call, task.args)
-    if failed is not None:
-        raise AssertionError(failed["traceback"])
-    record = published(folder, "rows", "rows")
+    folder.mkdir(parents=True, exist_ok=True)
+    with LocalExecutor(workers) as local, Progress(quiet=True) as progress:
+        for phase in prepare.row_phases(step, run):
+            executor = InProcess() if workers is None else local
+            executor.run(phase, info, progress.phase(phase.name, 1))
+            found = [published(folder, phase.name, task.id) for task in phase.tasks]
+            run._records[phase.name] = [record for record in found if record is not None]
+    facts, notes = prepare.account(run.records(prepare.ROWS))
+    return open_prepared(rows_folder(folder)), {"rows": facts, "notes": notes}
+
+
+def rows_folder(folder: Path) -> Path:
+    """Where `prepared` left them."""
+    record = published(folder, prepare.JOIN, prepare.FOLDER)
     assert record is not None
-    return open_prepared(record.path("rows")), record.value
+    return record.path(prepare.FOLDER)
 
 
 def job(store: Store, step: Train, folder: Path) -> Job:
     """The stage's job, with its rows prepared."""
     prepared(store, step, folder / "staging")
-    rows = folder / "staging" / "rows" / "rows" / "files" / "rows"
+    rows = rows_folder(folder / "staging")
     (folder / "work").mkdir(exist_ok=True)
     return Job(step, str(store.path), versions(store, step), str(folder / "work"), str(rows))

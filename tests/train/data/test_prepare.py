@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gristmill.errors import GristmillError, RecipeError
 from gristmill.store import Store
 from tests.extras import needs
 
@@ -99,13 +100,13 @@ def test_an_edited_answer_is_first_and_may_be_missing(store: Store, tmp_path: Pa
 def test_a_missing_column_is_named(store: Store, tmp_path: Path) -> None:
     put_pairs(store, some_pairs(2))
     step = stage("preference", "rows/pairs", "rpo")
-    with pytest.raises(AssertionError, match="no column 'chosen_score'"):
+    with pytest.raises(RecipeError, match="no column 'chosen_score'"):
         prepared(store, step, tmp_path / "staging")
 
 
 def test_rows_of_which_none_is_left_are_an_error(store: Store, tmp_path: Path) -> None:
     put_chats(store, [turns("oats")])
-    with pytest.raises(AssertionError, match="no row is left to learn from; of 1: 1 no answer"):
+    with pytest.raises(GristmillError, match="no row is left to learn from; of 1: 1 no answer"):
         prepared(store, stage("sft", "rows/chat"), tmp_path / "staging")
 
 
@@ -129,7 +130,7 @@ def test_kto_keeps_answers_that_are_equal_and_cuts_the_other(store: Store, tmp_p
 @pytest.mark.parametrize(("kind", "loss"), [("preference", "dpo"), ("reward", "bradley_terry")])
 def test_chats_are_no_pairs(kind: str, loss: str, store: Store, tmp_path: Path) -> None:
     put_chats(store, [turns("rye", "yes")], label=[True])
-    with pytest.raises(AssertionError, match="it takes rows of kind preference"):
+    with pytest.raises(RecipeError, match="it takes rows of kind preference"):
         prepared(store, stage(kind, "rows/chat", loss), tmp_path / "staging")
 
 

@@ -32,8 +32,10 @@ from tests.train.data.make_rows import (  # noqa: E402
     turns,
 )
 from train.kinds import open_stage  # noqa: E402
+from train.kinds.kto import measure  # noqa: E402
 from train.kinds.stage import Stage  # noqa: E402
 from train.models.open import Opened, open_model  # noqa: E402
+from train.spec.losses.preference import Kto  # noqa: E402
 from train.step import Train  # noqa: E402
 
 PAIRS = some_pairs(48)
@@ -99,7 +101,7 @@ def test_the_nll_teaches_the_end_that_the_ratio_leaves_out(store: Store, tmp_pat
     ["dpo", "ipo", "kto", "simpo", "orpo", "rpo", {"rpo": {"distance": "squared", "nll": 0.1}}],
 )
 def test_a_step_is_the_mean_of_its_micro_batches(loss: Any, store: Store, tmp_path: Path) -> None:
-    """Whole or in parts, a step has one loss and one gradient (KTO's by micro-batch: see Limit)."""
+    """Whole or in parts, a step has one loss and one gradient."""
     totals = []
     for size in (None, 4, 5):
         folder = tmp_path / str(size)
@@ -110,15 +112,38 @@ def test_a_step_is_the_mean_of_its_micro_batches(loss: Any, store: Store, tmp_pa
         with torch.no_grad():
             for weight in found.model.parameters():
                 weight.mul_(1.05)  # away from the reference
-        parts = found.batches.per_step
+        items = [found.batches[n] for n in range(found.batches.per_step)]
+        if loss == "kto":
+            measure(found.model, items, Kto())
         assert found.objective is not None
-        said = [found.objective(found.model, found.batches[n], None).total for n in range(parts)]
+        said = [found.objective(found.model, item, None).total for item in items]
         torch.stack(said).mean().backward()
         norms = [p.grad.norm().item() for p in found.model.parameters() if p.grad is not None]
         totals.append((float(torch.stack(said).mean()), sum(norms)))
-    tolerance = 0.2 if loss == "kto" else 1e-5
     for other in totals[1:]:
-        assert other == pytest.approx(totals[0], rel=tolerance)
+        assert other == pytest.approx(totals[0], rel=1e-5)
+
+
+def test_ktos_distance_is_that_of_the_whole_step(tmp_path: Path) -> None:
+    """A stage learns the same whatever `micro_batch` is, and an empty one counts for nothing."""
+    logs, weights = [], []
+    for size in (8, 3, 1):  # the last step has 2 rows in 1, 3 and 8 parts
+        store = Store(tmp_path / str(size))
+        put_tokenizer(store)
+        put_pairs(store, PAIRS[:13])
+        run = {"threads": 1, "micro_batch": size}
+        step = stage("preference", "rows/pairs", "kto", batch=8, run=run)
+        optim = step.optim.model_copy(update={"name": "sgd", "lr": 0.1})
+        run_step(step.model_copy(update={"optim": optim}), store, executor=InProcess())
+        logs.append(store["models/preference.log"].to_table().to_pydict())
+        with safe_open(store["models/preference"].path / "model.safetensors", "pt") as file:
+            weights.append({name: file.get_tensor(name) for name in file.keys()})
+    assert max(logs[0]["kl"]) > 1e-3
+    for log, weight in zip(logs[1:], weights[1:], strict=True):
+        for name in ("kl", "loss", "grad_norm"):
+            assert log[name] == pytest.approx(logs[0][name], rel=1e-4, abs=1e-6)
+        for name, tensor in weights[0].items():
+            torch.testing.assert_close(weight[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 def test_reference_logp_is_that_of_another_model(store: Store, tmp_path: Path) -> None:
@@ -139,7 +164,7 @@ def test_reference_logp_goes_on_where_it_was_killed(
     expected = whole.batches[0]["reference"]
     other = tmp_path / "other"
     other.mkdir()
-    scored, monkeypatched = reference.score, 0
+    scored, monkeypatched = reference.all_logp, 0
 
     def dying(*args: Any, **options: Any) -> Any:
         nonlocal monkeypatched
@@ -149,7 +174,7 @@ def test_reference_logp_goes_on_where_it_was_killed(
         return scored(*args, **options)
 
     monkeypatch.setattr(reference, "_EVERY", 1)
-    monkeypatch.setattr(reference, "score", dying)
+    monkeypatch.setattr(reference, "all_logp", dying)
     made = job(store, step, other)
     torch.manual_seed(0)
     opened = open_model(made)
@@ -292,6 +317,15 @@ def test_a_reference_with_another_vocabulary_is_refused(store: Store, tmp_path: 
     opened.model.config.vocab_size = 11
     with pytest.raises(RecipeError, match="both must read the same token ids"):
         open_stage(made, opened)
+
+
+def test_rows_longer_than_the_models_positions_are_refused(store: Store, tmp_path: Path) -> None:
+    step = stage("sft", "rows/chat")
+    config = {**step.init.config, "max_position_embeddings": 8}
+    init = step.init.model_copy(update={"config": config})
+    made = job(store, step.model_copy(update={"init": init}), tmp_path)
+    with pytest.raises(RecipeError, match=r"is 8, the data has rows of \d+ tokens.*max_length: 8"):
+        open_model(made)
 
 
 @pytest.mark.slow

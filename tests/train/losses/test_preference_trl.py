@@ -205,13 +205,9 @@ def test_simpo_and_orpo() -> None:
     torch.manual_seed(0)
     chosen, rejected = -torch.rand(32, dtype=torch.float64), -torch.rand(32, dtype=torch.float64)
     self: Any = SimpleNamespace(
-        alpha=0.0,
-        beta=2.0,
-        simpo_gamma=0.8,
-        loss_type="simpo",
-        label_smoothing=0.0,
+        alpha=0.0, beta=2.0, simpo_gamma=0.8, loss_type="simpo", label_smoothing=0.0,
         accelerator=SimpleNamespace(device="cpu"),
-    )
+    )  # fmt: skip
     their = CPOTrainer.cpo_loss(self, chosen, rejected)[0]
     torch.testing.assert_close(preference.simpo(chosen, rejected, 2.0, 0.8), their)
     their = -ORPOTrainer.odds_ratio_loss(self, chosen, rejected)[0] / self.beta  # float32

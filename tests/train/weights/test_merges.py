@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from tests.extras import needs
 
@@ -27,6 +30,7 @@ from tests.train.weights.tiny import (  # noqa: E402
     tensors,
 )
 from train.weights.ops.slerp import slerp  # noqa: E402
+from train.weights.vectors import nth_largest  # noqa: E402
 
 
 def f64(folder: str | Path) -> dict[str, np.ndarray]:
@@ -117,7 +121,8 @@ def test_slerp_keeps_lengths_that_the_mean_loses() -> None:
     assert float(slerp(one, two, 0.5).norm()) == pytest.approx(1)
 
 
-def test_ties(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scope", ["model", "tensor"])
+def test_ties(scope: str, tmp_path: Path) -> None:
     base, *folders = several(tmp_path, 4)
     zero = f64(base)
     expected = {}
@@ -125,19 +130,42 @@ def test_ties(tmp_path: Path) -> None:
         deltas = []
         for folder in folders:
             delta = f64(folder)[name] - start
-            keep = max(1, round(0.3 * delta.size))
-            least = np.sort(np.abs(delta).ravel())[-keep]
+            every = [delta] if scope == "tensor" else [f64(folder)[n] - zero[n] for n in zero]
+            flat = np.concatenate([np.abs(one).ravel() for one in every])
+            least = np.sort(flat)[-max(1, round(0.3 * flat.size))]
             deltas.append(np.where(np.abs(delta) >= least, delta, 0))
         stacked = np.stack(deltas)
         sign = np.sign(stacked.sum(0))
         agrees = (np.sign(stacked) == sign) & (stacked != 0)
         mean = (stacked * agrees).sum(0) / np.maximum(agrees.sum(0), 1)
         expected[name] = start + 0.8 * mean
-    made = make(tmp_path, ties={"base": base, "of": folders, "density": 0.3, "weight": 0.8})
+    op = {"base": base, "of": folders, "density": 0.3, "weight": 0.8, "scope": scope}
+    made = make(tmp_path, ties=op)
     agree(made, expected)
     rows = report(tmp_path)
-    assert all(abs(row["kept"] - 0.3) < 0.03 for row in rows.values())
+    shares = [row["kept"] for row in rows.values()]
+    sizes = [row["parameters"] for row in rows.values()]
+    assert np.average(shares, weights=sizes) == pytest.approx(0.3, abs=0.003)
+    if scope == "tensor":
+        assert all(abs(share - 0.3) < 0.03 for share in shares)
+    else:
+        assert max(shares) - min(shares) > 0.1
     generates(load(made))
+
+
+@given(
+    some.lists(
+        some.lists(some.floats(0, allow_infinity=False), min_size=1, max_size=5),
+        min_size=1,
+        max_size=4,
+    ),
+    some.data(),
+)
+def test_the_nth_largest_over_tensors_is_exact(parts: list[list[float]], data: Any) -> None:
+    flat = sorted((abs(x) for part in parts for x in part), reverse=True)
+    place = data.draw(some.integers(1, len(flat)))
+    tensors = [torch.tensor(part, dtype=torch.float64).abs() for part in parts]
+    assert nth_largest(lambda: iter(tensors), place) == flat[place - 1]
 
 
 def test_dare(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class Orpo(Preference):
 
 @register_loss("rpo")
 class Rpo(Preference):
-    """Reward-aware Preference Optimization (Nemotron-4, section 3.3.3): the margin of the implicit
+    """Reward-aware Preference Optimization (Nemotron-4, 2024): the margin of the implicit
     rewards is to be eta times that of given ones."""
 
     REFERENCE: ClassVar[bool] = True

@@ -37,13 +37,17 @@ class BradleyTerry(RewardLoss):
     mean over the pairs of the three.
     """
 
-    margin: str | None = None  # a column that is subtracted from the difference (Llama 2, eq. 2)
+    margin: str | None = None  # a column that is subtracted from the difference (Llama 2)
     center: float = Field(default=0.0, ge=0)  # weight of (sum of both rewards)^2 (Eisenstein 2023)
 
 
 @register_loss("soft_label")
 class SoftLabel(RewardLoss):
     """Bradley-Terry towards a probability by level of preference, and grades (AFM, 2024).
+
+    The targets are AFM's. Its term of the grades is lambda times a sum over grades and answers,
+    lambda untold; ours is `grading` times their mean. Its heads of grades are small networks, ours
+    are linear.
 
     Rows: `level` from 1 (least) to the number of `targets`. `grades` names single-sided gradings:
     truthfulness is read from the columns chosen_truthfulness and rejected_truthfulness, whole
@@ -54,7 +58,7 @@ class SoftLabel(RewardLoss):
     level: str = "level"
     targets: tuple[float, ...] = (0.65, 0.75, 0.85, 0.95)  # probability that chosen is better
     grades: dict[str, int] = Field(default={})  # name -> number of levels
-    grading: float = Field(default=0.1, ge=0)  # weight of their cross-entropies, a mean (ours)
+    grading: float = Field(default=0.1, ge=0)  # weight of their cross-entropies' mean; 0.1 is ours
 
     @model_validator(mode="after")
     def _in_range(self) -> SoftLabel:
@@ -70,7 +74,7 @@ class SoftLabel(RewardLoss):
 
 @register_loss("attributes")
 class Attributes(RewardLoss):
-    """Squared error of several attributes (HelpSteer2 and Nemotron-4, section 3.2.1).
+    """Squared error of several attributes (HelpSteer2 and Nemotron-4, 2024).
 
     Rows: a conversation (`messages`, or `prompt` and `response`) and a column of each attribute;
     null: not rated. With `weights` the saved model gives one reward, their weighted sum.
