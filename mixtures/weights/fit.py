@@ -2,22 +2,24 @@
 
 In: a swarm's mixtures and the metrics that its runs reached. Out: a weight for each source, beside
 the heuristics' as controls; `.laws`; `.predictions` of runs that the fit had not seen.
-Shown by: `- {name: best, use: mixture_fit, mixtures: swarm, metrics: losses.csv}`.
+Shown by: `gristmill run pipelines/recipes/train/swarm.yaml`.
 Limit: metrics are losses, lower being better; what holds for proxies is carried to the target.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from gristmill.errors import RecipeError
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from mixtures.blend.schedule import Position
 from mixtures.laws.loglinear import check_design, fit_loglinear, held_out
+from mixtures.weights.evaluations import METRIC, is_evaluation, pivoted
 from mixtures.weights.fit_report import (
     LAWS,
     PREDICTIONS,
@@ -29,19 +31,22 @@ from mixtures.weights.fit_report import (
     weight_rows,
 )
 from mixtures.weights.heuristics import F64, MAX_EPOCHS, source_sizes
-from mixtures.weights.runs import Runs, Table, is_file, join, numbers, read_table
+from mixtures.weights.runs import RESERVED, Runs, is_file, join, numbers, read_table
 from mixtures.weights.sizes import Source, check_sources, source_refs, source_tokens, tokens_of
 from mixtures.weights.solver import KL, epoch_caps, solve_mixture
-from mixtures.weights.swarm import RESERVED
+
+Places = str | tuple[str, ...]
 
 
 class MixtureFit(Step):
     """Fit a log-linear law a target, and solve for the best mixture."""
 
     VERSION: ClassVar[int] = 1
+    PATTERNS: ClassVar[tuple[str, ...]] = ("metrics", "test_metrics")
 
     mixtures: str  # a dataset (a swarm) or a file: a row a run, a column of shares a source
-    metrics: str  # a dataset or a file: a row a run, a column a target
+    metrics: Places  # likewise, a column a target; or evaluations: "eval/*", those before it
+    metric: str = METRIC  # of evaluations
     sources: dict[str, Source] | None = None  # their sizes; null: those of the swarm
     targets: tuple[str, ...] | dict[str, float] | None = None  # or weights of the targets
     budget: Position | None = None  # tokens of the run that is planned; null: the swarm's
@@ -50,19 +55,20 @@ class MixtureFit(Step):
     reach: float | None = Field(1.0, gt=0)  # times its highest share in any run; null: no limit
     folds: int = Field(5, ge=2)
     test_mixtures: str | None = None
-    test_metrics: str | None = None
+    test_metrics: Places | None = None
     seed: int = 0
 
-    def _places(self) -> list[str]:
+    def places(self) -> list[str]:
+        """Tables that are read: files, or datasets."""
         given = (self.mixtures, self.metrics, self.test_mixtures, self.test_metrics)
-        return list(dict.fromkeys(place for place in given if place))
+        return list(dict.fromkeys(place for several in given for place in _listed(several)))
 
     def inputs(self) -> list[str]:
-        refs = [place for place in self._places() if not is_file(place)]
+        refs = [place for place in self.places() if not is_file(place)]
         return list(dict.fromkeys(refs + source_refs(self.sources or {})))
 
     def files(self) -> list[str]:
-        return [place for place in self._places() if is_file(place)]
+        return [place for place in self.places() if is_file(place)]
 
     def packages(self) -> list[str]:
         return ["numpy", "scipy"]
@@ -72,6 +78,8 @@ class MixtureFit(Step):
             check_sources(self.sources)
         if (self.test_mixtures is None) != (self.test_metrics is None):
             raise RecipeError("test_mixtures and test_metrics: give both or neither")
+        if not _listed(self.metrics):
+            raise RecipeError("metrics is empty; name a table, or the evaluations of the runs")
         weights = self.targets.values() if isinstance(self.targets, dict) else [1.0]
         if any(not np.isfinite(w) or w < 0 for w in weights) or not sum(weights):
             raise RecipeError(f"targets {self.targets}: weights are numbers from 0, not all 0")
@@ -84,15 +92,8 @@ class MixtureFit(Step):
         }
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
-        def pinned(place: str | None) -> str | None:
-            return run.inputs[place].ref if place in run.inputs else place
-
-        args = {
-            "step": self,
-            "places": [pinned(p) for p in (self.mixtures, self.metrics)],
-            "test": [pinned(p) for p in (self.test_mixtures, self.test_metrics)],
-            "sizes": self._sizes(run),
-        }
+        pinned = {place: run.inputs[place].ref for place in self.places() if not is_file(place)}
+        args = {"step": self, "pinned": pinned, "sizes": self._sizes(run)}
         yield Phase("fit", [Task("all", _fit, args)], unit="fits")
         record = run.records("fit")[0].value
         for note in record["notes"]:
@@ -132,20 +133,32 @@ def _as_sizes(
     }
 
 
+def _listed(given: Places | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given or ()
+
+
 def _runs(
-    places: list[str], store: str, names: list[str] | None, targets: list[str] | None
+    step: MixtureFit,
+    tables: Mapping[str, pa.Table],
+    mixtures: str,
+    metrics: Places,
+    names: list[str] | None,
+    targets: list[str] | None,
 ) -> Runs:
-    mixtures, metrics = places
-    shares: Table = numbers(read_table(mixtures, store), mixtures, names, RESERVED[1:])
-    losses: Table = numbers(read_table(metrics, store), metrics, targets)
-    return join(shares, losses, mixtures)
+    shares = numbers(tables[mixtures], mixtures, names, RESERVED[1:])
+    of_runs = {place: tables[place] for place in _listed(metrics)}
+    (first, *others) = of_runs
+    if others or is_evaluation(tables[first]):
+        return join(shares, pivoted(of_runs, step.metric, targets), mixtures)
+    return join(shares, numbers(tables[first], first, targets), mixtures)
 
 
 def _fit(
-    ctx: TaskContext, step: MixtureFit, places: list[str], test: list[str], sizes: dict[str, Any]
+    ctx: TaskContext, step: MixtureFit, pinned: dict[str, str], sizes: dict[str, Any]
 ) -> dict[str, Any]:
-    store, targets = ctx.run.store, list(step.targets) if step.targets is not None else None
-    runs = _runs(places, store, sizes.get("names"), targets)
+    tables = {place: read_table(pinned.get(place, place), ctx.run.store) for place in step.places()}
+    targets = list(step.targets) if step.targets is not None else None
+    runs = _runs(step, tables, step.mixtures, step.metrics, sizes.get("names"), targets)
     notes = list(runs.notes)
     if few := check_design(runs.shares, runs.sources):
         notes.append(few)
@@ -193,7 +206,11 @@ def _fit(
         free=free.weights,
         target_weights=shares,
     )
-    against = _runs(test, store, runs.sources, runs.targets) if test[0] else None
+    against = None
+    if step.test_mixtures and step.test_metrics:
+        against = _runs(
+            step, tables, step.test_mixtures, step.test_metrics, runs.sources, runs.targets
+        )
     ctx.writer("", WEIGHTS).write(weight_rows(fitted))
     ctx.writer(".laws", LAWS).write(law_rows(fitted, against))
     writer = ctx.writer(".predictions", PREDICTIONS)

@@ -23,6 +23,7 @@ from gristmill.store import Store
 from mixtures.weights.heuristics import F64
 
 RUN_COLUMNS = ("run", "index")
+RESERVED = ("run", "control", "strength")  # columns of a swarm that are no source
 FILES = (".csv", ".csv.gz", ".parquet")
 SUM_TOLERANCE = 0.02  # RegMix's 17 shares of three decimals miss 1 by up to 0.008
 
@@ -79,7 +80,7 @@ def numbers(
             f"{place}: no column 'run' (or 'index') that names the runs; it has "
             f"{', '.join(table.column_names)}"
         )
-    runs = [_run_name(value) for value in table[run].to_pylist()]
+    runs = [run_name(value) for value in table[run].to_pylist()]
     if twice := [name for name, times in Counter(runs).items() if times > 1]:
         raise RecipeError(f"{place}: run {twice[0]!r} is there twice; name each run once")
     for name in only or ():
@@ -102,10 +103,21 @@ def numbers(
     return Table(runs, columns, values)
 
 
-def _run_name(value: object) -> str:
+def run_name(value: object) -> str:
     """`007`, 7 and 7.0 are one run: tables lose leading zeros on their way through other tools."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return text.lstrip("0") or "0" if text.isdecimal() else text
+
+
+def run_shares(table: pa.Table, place: str, run: int | str) -> dict[str, float]:
+    """Shares by source of one run of a swarm."""
+    shares, name = numbers(table, place, aside=RESERVED[1:]), run_name(run)
+    if name not in shares.runs:
+        ends = f"{len(shares.runs)} runs, {shares.runs[0]} to {shares.runs[-1]}"
+        close = "" if name.isdecimal() else nearest(name, shares.runs)
+        raise RecipeError(f"{place} has {ends}, and no run {run!r}{close}")
+    values = shares.values[shares.runs.index(name)].tolist()
+    return dict(zip(shares.columns, values, strict=True))
 
 
 def _is_number(table: pa.Table, name: str) -> bool:

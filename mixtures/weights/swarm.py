@@ -27,10 +27,10 @@ from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
 from mixtures.blend.schedule import Position
 from mixtures.laws.loglinear import ADVISED
 from mixtures.weights.heuristics import F64, MAX_EPOCHS, source_sizes, temperature
+from mixtures.weights.runs import RESERVED
 from mixtures.weights.sizes import Source, check_sources, source_refs, source_tokens, tokens_of
 from mixtures.weights.solver import epoch_caps, project
 
-RESERVED = ("run", "control", "strength")
 SMALLEST = 2e-4
 STRENGTHS = np.geomspace(0.1, 5.0, 15)
 _ALIKE = 3  # decimals to which two mixtures are the same: the precision of RegMix's table
@@ -51,7 +51,7 @@ class Design:
 class MixtureSwarm(Step):
     """Draw the mixtures of a swarm of proxy runs."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     sources: dict[str, Source]
     runs: int | None = None  # null: 3 (sources + 1)
@@ -219,9 +219,9 @@ def _draw(
     step: MixtureSwarm,
 ) -> dict[str, Any]:
     made = design(tokens, runs, budget, step.max_epochs, step.tau, step.seed)
-    digits = len(str(runs - 1))
+    digits = len(str(runs))
     rows = {
-        "run": [f"{number:0{digits}d}" for number in range(runs)],
+        "run": [f"{number:0{digits}d}" for number in range(1, runs + 1)],
         "control": made.control,
         "strength": pa.array(made.strength, from_pandas=True),
         **{name: made.shares[:, place] for place, name in enumerate(names)},

@@ -139,7 +139,7 @@ def test_runs_are_matched_whatever_other_tools_made_of_their_names(tmp_path: Pat
              executor=InProcess())  # fmt: skip
     shares = store["swarm"].to_table()["a"].to_numpy()
     for number, names in enumerate((["%02d", "%d"], ["%d.0", "%02d"])):
-        lines = [f"{names[number] % n},{3 - 0.5 * s + s * s}" for n, s in enumerate(shares)]
+        lines = [f"{names[number] % n},{3 - 0.5 * s + s * s}" for n, s in enumerate(shares, 1)]
         (tmp_path / "l.csv").write_text("\n".join(["run,loss", *lines]))
         fit(store, mixtures="swarm", metrics=str(tmp_path / "l.csv"), seed=number)
         assert store["best"].build()["facts"]["runs"] == 12

@@ -11,7 +11,8 @@ import pytest
 from gristmill.errors import GristmillError, RecipeError
 from gristmill.store import Store
 from mixtures.laws.loglinear import check_design
-from mixtures.weights.swarm import RESERVED, SMALLEST, MixtureSwarm, design
+from mixtures.weights.runs import RESERVED
+from mixtures.weights.swarm import SMALLEST, MixtureSwarm, design
 from tests.mixtures.make_tokens import put_tokens
 from tests.mixtures.planted import TOKENS
 from tests.run_step import InProcess, run_step
@@ -67,7 +68,7 @@ def test_the_step_writes_runs_and_sources(tmp_path: Path) -> None:
     )
     table = store["swarm"].to_table()
     assert table.column_names == [*RESERVED, "web", "news", "maths"]
-    assert table.num_rows == 12 and table["run"].to_pylist()[:3] == ["00", "01", "02"]
+    assert table.num_rows == 12 and table["run"].to_pylist()[:3] == ["01", "02", "03"]
     rows = store["swarm"].output(".sources").to_table().to_pylist()
     assert [row["source"] for row in rows] == ["web", "news", "maths"]
     assert [row["tokens"] for row in rows] == [9_000_000_000, 1_000_000_000, 200_000_000]
