@@ -72,6 +72,7 @@ KINDS: dict[str, Kind] = {
             counted=("state", "reason", "step_op", "language"),
         ),
         _kind("chat", [("id", _S), ("messages", pa.list_(MESSAGE))]),
+        # A column `messages` of these two is the prompt as turns; `prompt` is then the last one.
         _kind("preference", [("id", _S), ("prompt", _S), ("chosen", _S), ("rejected", _S)]),
         _kind("prompt", [("id", _S), ("prompt", _S), ("answer", _S), ("verifier", _S)]),
         # A teacher's most probable tokens at each place, best first, and their log-probabilities.

@@ -1,6 +1,6 @@
-"""Import: rows that another tool made, into the store as they are, checked against their kind.
+"""Import: rows that another tool made, into the store, in the form and the types of their kind.
 
-In: Parquet or JSONL files. Out: one version; each file's rows in order. Documents may rather come
+In: Parquet or JSON files. Out: one version; each file's rows in order. Documents may rather come
 in through `curate` without ops, which also gives them a ledger.
 Shown by: `gristmill import chats/tulu 'tulu/*.parquet' --kind chat`.
 Limit: all files share one schema; a row that breaks it is an error, not a drop.
@@ -8,24 +8,26 @@ Limit: all files share one schema; a row that breaks it is an error, not a drop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.json as pajson
-import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from gristmill.errors import GristmillError
-from gristmill.fs import expand, open_file
+from gristmill.fs import expand
 from gristmill.ids import digest
 from gristmill.schema import kind
 from gristmill.step import Output, Phase, Step, StepRun, Task, TaskContext
+from pipelines.import_files import tables
+from pipelines.import_forms import OPTIONAL, Account, converted
 
 
 class Import(Step):
-    """Take rows into the store unchanged; `id` is made from the row where there is none."""
+    """Take rows into the store; `id` is made from the row where there is none."""
+
+    VERSION: ClassVar[int] = 2
 
     from_: str | list[str] = Field(alias="from", min_length=1)
     kind: str = "rows"
@@ -43,66 +45,120 @@ class Import(Step):
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
         files = expand(self.files())
-        schema = _schema(files[0].path, self.kind)
+        schema, without = _schema(files[0].path, files[0].name, self.kind)
         yield Phase(
             "import",
             [
                 Task(
                     f"{index:05d}",
                     _import_file,
-                    {"path": file.path, "name": file.name, "schema": schema},
+                    {
+                        "path": file.path,
+                        "name": file.name,
+                        "kind_name": self.kind,
+                        "schema": schema,
+                    },
                     file.size,
                 )
                 for index, file in enumerate(files)
             ],
         )
+        found = [record.value for record in run.records("import")]
+        for note in _notes(self.kind, found):
+            run.note(note)
+        if without:
+            run.note(f"no column {' and none '.join(map(repr, without))}: null in every row")
 
 
-def _batches(path: str) -> Iterator[pa.Table]:
-    with open_file(path) as file:
-        if path.endswith((".parquet", ".pq")):
-            for batch in pq.ParquetFile(file).iter_batches(8192):
-                yield pa.table(batch)
-            return
-        packing = {".gz": "gzip", ".zst": "zstd"}.get(PurePath(path).suffix)
-        yield pajson.read_json(pa.CompressedInputStream(file, packing) if packing else file)
+def _notes(kind_name: str, found: list[dict[str, Any]]) -> Iterator[str]:
+    """What was converted, and what a row of the kind has no place for."""
+    rows = sum(one["rows"] for one in found)
+    forms, lost = Counter[str](), Counter[str]()
+    for one in found:
+        forms.update(one["forms"])
+        lost.update(one["lost"])
+    for about, count in forms.items():
+        if about:
+            yield f"{count:,} of {rows:,} rows became a {kind_name} from {about}"
+    if lost:
+        named = ", ".join(f"{key!r} in {count:,} of {rows:,} rows" for key, count in lost.items())
+        yield f"messages have role and content alone, so these keys of theirs are lost: {named}"
 
 
-def _schema(path: str, kind_name: str) -> pa.Schema:
-    """The schema of the first file, with the declared columns in their declared types."""
-    found = next(_batches(path)).schema
+def _schema(path: str, name: str, kind_name: str) -> tuple[pa.Schema, list[str]]:
+    """The schema of the first file, with the declared columns in their declared types; and which of
+    them it does not have and need not have."""
+    first = next(tables(path, name))
+    found = converted(first.slice(0, 0), kind_name, name, Account()).schema
+    optional = OPTIONAL.get(kind_name, ())
     fields = []
     for field in kind(kind_name).required:
-        if field.name != "id" and field.name not in found.names:
+        if field.name not in ("id", *optional, *found.names):
             raise GristmillError(
-                f"{path}: a {kind_name} needs column {field.name!r}; the file has "
-                f"{', '.join(found.names)}. Rename it, or import as --kind rows"
+                f"{name}: a {kind_name} needs column {field.name!r}; the file has "
+                f"{', '.join(found.names)}, which is none of the forms that are known "
+                "(docs/commands/import.md). Rename columns, or import as --kind rows"
             )
         fields.append(field)
     names = {field.name for field in fields}
-    return pa.schema([*fields, *(field for field in found if field.name not in names)])
+    schema = pa.schema([*fields, *(field for field in found if field.name not in names)])
+    return schema, [column for column in optional if column not in found.names]
 
 
-def _import_file(ctx: TaskContext, path: str, name: str, schema: pa.Schema) -> dict[str, Any]:
-    rows = 0
+def _import_file(
+    ctx: TaskContext, path: str, name: str, kind_name: str, schema: pa.Schema
+) -> dict[str, Any]:
+    account = Account()
     writer = ctx.writer("", schema)
-    try:
-        for table in _batches(path):
-            writer.write(_fit(table, schema))
-            rows += table.num_rows
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
-        raise GristmillError(
-            f"{name}, about row {rows}: {error}; files of an import share their columns"
-        ) from None
-    return {"rows": rows}
+    for table in tables(path, name):
+        before = account.rows
+        try:
+            writer.write(_fit(converted(table, kind_name, name, account), kind_name, schema))
+        except pa.ArrowException as error:
+            raise GristmillError(
+                f"{name}, rows {before + 1} to {account.rows}: {error}; files of an import share "
+                "their columns, and these have the types of their kind"
+            ) from None
+    return {"rows": account.rows, "forms": dict(account.forms), "lost": dict(account.lost)}
 
 
-def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _fit(table: pa.Table, kind_name: str, schema: pa.Schema) -> pa.Table:
     if "id" in schema.names and "id" not in table.schema.names:
         # The row is all that an imported row is known by; equal rows share an id.
         ids = [digest(_plain(row))[:32] for row in table.to_pylist()]
         table = table.append_column("id", pa.array(ids, pa.string()))
-    return table.select(schema.names).cast(schema)
+    for column in OPTIONAL.get(kind_name, ()):
+        if column not in table.schema.names:
+            table = table.append_column(column, pa.nulls(table.num_rows, pa.string()))
+    there, wanted = set(table.schema.names), set(schema.names)
+    for column in sorted(wanted ^ there):
+        has, has_not = (
+            ("the first file", "this one") if column in wanted else ("this file", "the first")
+        )
+        raise pa.ArrowInvalid(f"{has} has a column {column!r}, {has_not} has not")
+    return pa.table({f.name: _cast(table[f.name], f, kind_name) for f in schema})
+
+
+def _cast(values: pa.ChunkedArray, field: pa.Field, kind_name: str) -> pa.ChunkedArray:
+    told = (
+        f"column {field.name!r} is {values.type}; in a {kind_name}, or the first file, {field.type}"
+    )
+    if not set(_keys(values.type)) <= set(_keys(field.type)):
+        raise pa.ArrowInvalid(f"{told}: keys would be lost")
+    try:
+        return values.cast(field.type)
+    except pa.ArrowException as error:
+        raise pa.ArrowInvalid(f"{told}: {error}") from None
+
+
+def _keys(type_: pa.DataType, at: str = "") -> Iterator[str]:
+    """The keys of nested values, which a cast leaves out without a word."""
+    if pa.types.is_list(type_):
+        yield from _keys(type_.value_type, f"{at}[]")
+    elif pa.types.is_struct(type_):
+        for field in type_:
+            yield f"{at}.{field.name}"
+            yield from _keys(field.type, f"{at}.{field.name}")
 
 
 def _plain(value: Any) -> Any:
