@@ -3,8 +3,8 @@
 In: Gristmill's test data (web pages, novels, news, worked maths). Out: `four/` with the cut sources
 and a store with five mixtures; on the terminal their shares, and what a proxy of each reaches.
 Shown by: `python -m pipelines.demo.four_sources --data ../shared/data`.
-Limit: the proxies are bigram models, which train in a second each; a swarm of small transformers
-takes their place by writing the same table of losses.
+Limit: the proxies are bigram models, which train in a second each; small transformers, in a recipe
+alone: pipelines/recipes/train/swarm.yaml.
 
 Every tenth document of a source is held out of the proxies and is what their losses are measured
 on. All proxies go on from one model of the natural mixture, as micro-anneals do: half of a proxy's
