@@ -111,7 +111,8 @@ def _flops(step: Train, ahead: Ahead, sizes: Sizes, seq: int) -> float:
 
 def _memory(step: Train, sizes: Sizes, spans: list[Spans], on: Machine) -> Memory:
     """Of one device: FSDP2 gives each rank its part of weights, gradients and moments."""
-    parts = step.run.ranks if on.gpu else 1
+    shares = on.gpu if step.run.shard is None else step.run.shard
+    parts = step.run.ranks if shares else 1
     learnt = sizes.parameters if step.model.lora is None else _adapter(step, sizes)
     frozen = sizes.parameters if step.model.lora is not None else 0
     a_weight = {"int8": 1.0, "nf4": 0.5, None: 4.0}[step.model.quantize]

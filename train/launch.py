@@ -2,7 +2,7 @@
 
 In: a job with `run.ranks`. Out: what train.run leaves, through files below the job's work folder.
 Shown by: `run: {ranks: 2}`; by hand, `torchrun --nproc-per-node 8 -m train.launch WORK/job.pickle`.
-Limit: what is here is tested with gloo ranks of one machine; GPUs and several machines are not.
+Limit: tested with gloo ranks of one machine, and by hand with two torchruns; GPUs are not.
 
 The ranks of this machine are children whose stdin is a pipe: it ends when this process does,
 however it ends, and they with it. Only rank 0 writes. With `run.nodes` above 1 nothing is started
@@ -169,11 +169,14 @@ def _end_with_parent() -> None:
 
 def _meet(job: Job) -> None:
     """Join the other ranks, before transformers looks for them."""
+    import torch
     from torch import distributed
 
     from train.loop.arguments import on_cpu
 
     backend = "gloo" if on_cpu(job) else "nccl"
+    if backend == "nccl":  # before a model is opened: quantised weights go where this points
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if meeting := os.environ.get("GRISTMILL_MEETING"):
         if backend == "gloo":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")

@@ -18,6 +18,7 @@ from transformers import Trainer
 from train.loop.guard import Watchdog
 from train.loop.items import Items
 from train.loop.meter import Meter
+from train.loop.optim_state import give_back, lifted
 from train.loop.sharding import share
 
 Batch = dict[str, torch.Tensor]
@@ -106,10 +107,14 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
 
         return Items(self.train_dataset, first, rank, world, self.args.device.type == "cuda")
 
-    def _prepare_for_training(self, *args: Any, **options: Any) -> Any:
-        """accelerate's wrapper looks for another package's files twice a step; a single process
-        needs nothing of it."""
-        prepared = super()._prepare_for_training(*args, **options)
+    def _prepare_for_training(self, steps: int, items: Any, checkpoint: str | None) -> Any:
+        """Trainer's own, with two repairs. A single process needs nothing of accelerate's wrapper,
+        which looks for another package's files twice a step. And accelerate gives an optimiser the
+        parameters that ranks share, but not the state of those that were there before."""
+        carried = lifted(self.optimizer) if self.is_fsdp_enabled else {}
+        prepared = super()._prepare_for_training(steps, items, checkpoint)
+        if checkpoint is None:
+            give_back(self.optimizer, carried)
         if self.args.world_size == 1:
             self.optimizer = self.optimizer.optimizer
         return prepared

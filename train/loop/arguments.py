@@ -1,7 +1,7 @@
 """What transformers.TrainingArguments are told.
 
 In: a job and its stage. Out: keyword arguments. Shown by: any `use: train`.
-Limit: FSDP2 is on where there are several ranks on GPUs; a CPU's ranks are DDP over gloo.
+Limit: ranks share the weights on GPUs unless `run.shard` says otherwise; on a CPU, if it does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from gristmill.rng import derive_seed
 from mixtures.plan.adapters import TRAINER
 from train.job import Job
 from train.kinds.stage import Stage
+from train.shared_checks import check_shared
 from train.spec import Run
+
+TENSORBOARD = "tensorboard"  # a folder of the work folder, then beside the weights
 
 
 def on_cpu(job: Job) -> bool:
@@ -46,8 +49,10 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
                 f"run.log_to has {name!r}, which is not installed; `pip install {name}`, or leave "
                 "it out: the log and its picture are kept without it"
             )
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(job.work) / "tensorboard")
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(job.work) / TENSORBOARD)
     shards = sharded(job)
+    if shards:
+        check_shared(step)
     return {
         **TRAINER,
         "output_dir": str(checkpoints(job)),
@@ -61,7 +66,9 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
         "ignore_data_skip": True,  # the items begin where the run goes on
         "logging_steps": 1,  # train.loop.watch writes each log_every-th
         "logging_nan_inf_filter": False,  # they end the run
-        "report_to": list(run.log_to),
+        "report_to": "none",  # train.loop.loop adds them, behind what makes the line
+        "project": "gristmill",  # trackio's; the run's name is the same when it goes on
+        "run_name": f"{step.name} {Path(job.work).parent.name}",
         "disable_tqdm": True,
         "log_level": "error",
         "use_cpu": on_cpu(job),

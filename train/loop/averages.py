@@ -2,7 +2,8 @@
 
 In: the weights after each step. Out: their average, which the stage leaves instead of the last.
 Shown by: `average: {kind: uniform, last: 5}`.
-Limit: only what learns is averaged; ema keeps a second copy of it, so it needs unsharded weights.
+Limit: only what learns is averaged; ema looks at each step, so it is refused where ranks share the
+weights.
 
 uniform: the mean of `last` points, `every` apart, the last of them the stage's end. Points lie as
 files in the work folder and outlive a kill. ema: e <- e + (1 - decay) (w - e) after each step, from

@@ -19,11 +19,12 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, RecipeError
 from gristmill.fs import flush_to_disk
 from gristmill.shards import file_sha256
 
 MARKER = "whole.json"
+PARTS = "pytorch_model_fsdp_0"  # a folder that only ranks that share the weights write
 KEPT = 2
 
 
@@ -44,6 +45,21 @@ def publish(folder: Path, state: dict[str, Any]) -> None:
     os.replace(fresh, folder / MARKER)
     flush_to_disk(folder)
     flush_to_disk(folder.parent)
+
+
+def check_form(folder: Path | None, shared: bool) -> None:
+    """RecipeError for a checkpoint of ranks that share the weights where these do not, or vice
+    versa: neither reads the other's."""
+    if folder is None or (parts := (folder / PARTS).is_dir()) == shared:
+        return
+    if parts:
+        told = "ranks that shared the weights, and this run has them whole on each rank", "true"
+    else:
+        told = "ranks with whole weights, and those of this run share them", "false"
+    raise RecipeError(
+        f"{folder.name} was written by {told[0]}; to go on, write `run: {{shard: {told[1]}}}` "
+        f"{'and 2 ranks or more ' if parts else ''}as before; to begin anew, remove {folder.parent}"
+    )
 
 
 def sweep(home: Path) -> list[str]:

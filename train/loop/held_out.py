@@ -44,11 +44,13 @@ class HeldRows:
         sums = torch.zeros(2, len(self.sources), dtype=torch.float64)
         training = model.training
         model.eval()
+        passes = [self._passes(other, world) for other in range(world)]
+        mine = passes[rank]
         with torch.no_grad():
-            for first in range(rank * self._at_once, self.rows, world * self._at_once):
-                last = min(first + self._at_once, self.rows)
-                for start, stop in self._of_one_length(first, last):
-                    self._add(sums, model, device, start, stop)
+            for start, stop in mine:
+                self._add(sums, model, device, start, stop)
+            for _ in range(max(map(len, passes)) - len(mine)):  # weights that ranks share need all
+                self._add(torch.zeros_like(sums), model, device, 0, 1)
         model.train(training)
         if world > 1:
             there = sums.to(device)
@@ -58,6 +60,12 @@ class HeldRows:
         found = {"held_out": sum(nats) / max(sum(counts), 1)}
         pairs = zip(self.sources, nats, counts, strict=True)
         return found | {f"held_out/{name}": n / c for name, n, c in pairs if c}
+
+    def _passes(self, rank: int, world: int) -> list[tuple[int, int]]:
+        """Rows of each forward pass of a rank."""
+        firsts = range(rank * self._at_once, self.rows, world * self._at_once)
+        parts = [(first, min(first + self._at_once, self.rows)) for first in firsts]
+        return [cut for part in parts for cut in self._of_one_length(*part)]
 
     def _of_one_length(self, first: int, last: int) -> list[tuple[int, int]]:
         cuts = {s.start for s in self.plan.segments if first < s.start < last}

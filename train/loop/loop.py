@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.utils import logging as transformers_logging
 
 from gristmill.file_sets import BESIDE
@@ -25,21 +26,21 @@ from train.data.plan import PlanBatches
 from train.job import Job
 from train.kinds.stage import Stage
 from train.loop import checkpoints
+from train.loop.arguments import TENSORBOARD, sharded, stage_arguments
 from train.loop.arguments import checkpoints as checkpoints_of
-from train.loop.arguments import sharded, stage_arguments
 from train.loop.averages import Averager, Weights, open_average
 from train.loop.conditions import Conditions
 from train.loop.curves import draw
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
 from train.loop.logs import FILE, Log, log_table, read_lines
-from train.loop.meter import BARE
 from train.loop.optim import open_optimizer
-from train.loop.optim_state import carry_state, save_state
+from train.loop.optim_state import carry_state, save_state, state_of
 from train.loop.places import Every, points
 from train.loop.schedule import curve
 from train.loop.sharding import filled, outline, whole
 from train.loop.speed import mfu_of_rate
+from train.loop.told import notes_of
 from train.loop.watch import Run, Watch
 from train.losses.cross_entropy import CrossEntropy
 from train.losses.fused import fuse
@@ -67,7 +68,8 @@ class Loop:
         self._use_cache = stage.model.config.use_cache  # Trainer turns it off, for good
         self._outline = outline(stage.model) if sharded(job) else None
         batches, step = stage.batches, job.step
-        self._watchdog = Watchdog(step.guard, batches.named)
+        settings = f" (optim.lr {step.optim.lr:g}, clip {step.optim.clip:g}, {step.model.dtype})"
+        self._watchdog = Watchdog(step.guard, batches.named, settings)
         self._optimizer = self._open_optimizer()
         arguments = stage_arguments(job, stage)
         self._trainer = self._make(arguments)
@@ -76,8 +78,11 @@ class Loop:
         for callback in weight_callbacks(job, stage.model):  # before Watch sees the weights
             self._trainer.add_callback(callback)
         self._trainer.add_callback(Watch(self.run))  # after those: it looks at what they leave
+        for callback in get_reporting_integration_callbacks(list(job.step.run.log_to)):
+            self._trainer.add_callback(callback)  # after it: they tell of the whole line
         self._trainer.remove_callback(PrinterCallback)
         self.notes: list[str] = []
+        self._state: Weights = {}  # the optimiser's, at the end
 
     def _open_optimizer(self) -> torch.optim.Optimizer:
         init, spec = self.job.step.init, self.job.step.optim
@@ -169,6 +174,7 @@ class Loop:
             self.notes += checkpoints.sweep(home)
         self._wait()
         found = checkpoints.newest(home)
+        checkpoints.check_form(found, sharded(self.job))
         if self.first_rank:
             self.run.log.begin(checkpoints.step_of(found) if found else 0)
         gc.freeze()  # what is imported stays: Trainer and a step's collections need not walk it
@@ -188,6 +194,8 @@ class Loop:
         """The model as the stage leaves it: averaged, whole. All ranks call it."""
         average = self.run.average
         model = self.stage.model
+        if self.job.step.run.keep_optimizer:
+            self._state = state_of(self._optimizer, self.first_rank)
         if self._outline is not None:
             weights = whole(model, self.first_rank)
             if not self.first_rank:
@@ -209,8 +217,10 @@ class Loop:
         (home / "spec.json").write_text(json.dumps(spec, indent=1) + "\n")
         shutil.copyfile(self.work / FILE, home / FILE)
         draw(read_lines(self.work / FILE), self.stage.batches.unit, home / "curves.png")
+        if (self.work / TENSORBOARD).is_dir():
+            shutil.copytree(self.work / TENSORBOARD, home / TENSORBOARD)
         if self.job.step.run.keep_optimizer:
-            save_state(self._optimizer, self.job.step.optim.name, folder)
+            save_state(self._state, self.job.step.optim.name, folder)
 
     def log(self) -> pa.Table:
         """A row a line of the log."""
@@ -220,11 +230,7 @@ class Loop:
         """For the build record."""
         batches = self.stage.batches
         lines = read_lines(self.work / FILE)
-        if bare := sum(line.get(BARE, 0) for line in lines):
-            self.notes.append(
-                f"{bare:,} rows had no label that counts: their tokens were read, and nothing was "
-                "learnt from them"
-            )
+        self.notes += notes_of(lines, self.job.step.kind)
         run, facts = self.run, {}
         if run.conditions is not None:
             facts["advance"] = {"met_at": run.ended, "before": run.start, "after": run.last}

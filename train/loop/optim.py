@@ -1,7 +1,8 @@
 """Optimisers: torch's, with weight decay on what should have it.
 
 In: a model, what the recipe says. Out: an optimiser whose groups carry the parameters' names.
-Shown by: any `use: train`. Limit: muon shards nothing, so it is for ranks without FSDP.
+Shown by: any `use: train`. Limit: muon needs whole matrices, so it
+is refused where ranks share the weights.
 
 Decay: matrices (two dimensions and more) shrink; norms and biases do not, and neither do
 embeddings, tied to the output or not, as in OLMo 2 (arXiv:2501.00656) and nanochat: rows of rare

@@ -2,7 +2,7 @@
 
 In: an optimiser. Out: `training/optimizer.safetensors`, and back into a fresh optimiser.
 Shown by: `run: {keep_optimizer: true}`, then `init: {from: models/base, optimizer: carry}`.
-Limit: whole tensors; the state of a sharded model stays in its checkpoints.
+Limit: whole tensors, all of them in the first rank's memory.
 """
 
 from __future__ import annotations
@@ -18,19 +18,27 @@ from safetensors.torch import save_file
 from gristmill.errors import RecipeError, nearest
 from gristmill.file_sets import BESIDE
 from train.loop.optim import Joined
+from train.loop.sharding import gathered, like
 
 FILE = f"{BESIDE}/optimizer.safetensors"
 _AT = "::"  # between a parameter's name and the state's
 
 
-def save_state(optimizer: Any, name: str, folder: Path) -> None:
-    """Write the state below a model's folder; `name`: the optimiser's, as recipes have it."""
-    tensors = {
-        f"{parameter}{_AT}{key}": torch.as_tensor(value).detach().cpu().contiguous()
-        for parameter, p in named(optimizer)
-        for key, value in optimizer.state.get(p, {}).items()
-        if value is not None
-    }
+def state_of(optimizer: Any, first: bool = True) -> dict[str, torch.Tensor]:
+    """The state, on the CPU of the first rank; {} on others. All ranks call it."""
+    return gathered(
+        (
+            (f"{parameter}{_AT}{key}", torch.as_tensor(value))
+            for parameter, p in named(optimizer)
+            for key, value in optimizer.state.get(p, {}).items()
+            if value is not None
+        ),
+        first,
+    )
+
+
+def save_state(tensors: dict[str, torch.Tensor], name: str, folder: Path) -> None:
+    """Write a state below a model's folder; `name`: the optimiser's, as recipes have it."""
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, {"optimizer": name})
@@ -75,6 +83,20 @@ def carry_state(optimizer: Any, name: str, folder: Path, origin: str) -> None:
         for parameter, p in named(part):
             if parameter in kept:
                 part.state[p] = {of: tensor.to(p.device) for of, tensor in kept[parameter].items()}
+
+
+def lifted(optimizer: Any) -> dict[str, dict[str, Any]]:
+    """The state by name, taken out of an optimiser: ranks are about to share its parameters."""
+    found = {name: optimizer.state[p] for name, p in named(optimizer) if p in optimizer.state}
+    optimizer.state.clear()
+    return found
+
+
+def give_back(optimizer: Any, state: dict[str, dict[str, Any]]) -> None:
+    """Each rank's part of what `lifted` took."""
+    for name, p in named(optimizer):
+        if name in state:
+            optimizer.state[p] = {of: like(tensor, p) for of, tensor in state[name].items()}
 
 
 def named(optimizer: Any) -> Iterator[tuple[str, Any]]:

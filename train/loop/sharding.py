@@ -7,12 +7,13 @@ Shown by: `run: {ranks: 2, shard: true}`. Limit: the whole model must fit the fi
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import TrainingArguments
 
@@ -46,15 +47,22 @@ def outline(model: nn.Module) -> nn.Module:
 
 def whole(model: nn.Module, first: bool, learning: bool = False) -> Weights:
     """Weights by name, on the CPU of the first rank; {} on others. All ranks call it."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # what a pass has gathered may be bfloat16; the parts are float32
+    named = model.named_parameters()
+    return gathered(((plain(n), p) for n, p in named if p.requires_grad or not learning), first)
+
+
+def gathered(named: Iterable[tuple[str, torch.Tensor]], first: bool) -> Weights:
+    """Whole tensors, on the CPU of the first rank; {} on others. All ranks call it."""
     found = {}
-    for name, weight in model.named_parameters():
-        if learning and not weight.requires_grad:
-            continue
-        tensor = weight.detach()
+    for name, tensor in named:
+        tensor = tensor.detach()
         if isinstance(tensor, DTensor):
-            tensor = tensor.full_tensor()  # one at a time: no rank holds them all
+            tensor = tensor.full_tensor()  # one at a time: no other rank holds them all
         if first:
-            found[plain(name)] = tensor.cpu()
+            found[name] = tensor.cpu().contiguous()
     return found
 
 

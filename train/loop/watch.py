@@ -103,6 +103,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
                 model = run.trainer.model
                 line |= run.held.measure(model, args.device, args.process_index, args.world_size)
                 self._since = time.monotonic()
+        logs |= line  # for callbacks that come after this one
         if run.first_rank and (step % run.log_every == 0 or step == run.steps):
             run.log.add(line)
         run.watchdog.check_course(step - 1, line["loss"], line.get("grad_norm", 0.0))

@@ -3,7 +3,8 @@
 In: a model and `model: {lora: {r: 16, targets: all-linear}, quantize: nf4}`. Out: a model of which
 only the adapter learns, and what is done with it at the end.
 Shown by: `python -m pytest tests/train/models/test_adapters.py`.
-Limit: quantised weights need a GPU and bitsandbytes; their adapter is merged into float32 weights.
+Limit: quantised weights need a GPU (bitsandbytes packs nf4 for a CPU when a model is evaluated, and
+then has no gradient); what is saved has the checkpoint's float32 weights.
 
 `merge: false` leaves the checkpoint's weights as they were and the adapter in the subfolder
 `adapter/`, which peft reads (`PeftModel.from_pretrained(model, folder / "adapter")`).
@@ -11,6 +12,7 @@ Limit: quantised weights need a GPU and bitsandbytes; their adapter is merged in
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,12 +79,12 @@ def adapt(model: PreTrainedModel, spec: ModelSpec, again: Path | None) -> tuple[
         task_type=TaskType.CAUSAL_LM,
     )
     found = get_peft_model(model, config)
-    if not spec.lora.merge:
-        return found, _apart
     if spec.quantize:
-        assert again is not None
-        return found, _merged_anew(again, config)
-    return found, _merge
+        assert again is not None  # train.checks: quantised weights are a checkpoint's
+        whole = copy.deepcopy(model.config)
+        del whole.quantization_config
+        return found, _anew(again, whole, config, spec.lora.merge)
+    return found, _merge if spec.lora.merge else _apart
 
 
 def targets(model: PreTrainedModel, lora: Lora) -> str | list[str]:
@@ -126,18 +128,17 @@ def _apart(model: Any, folder: Path) -> PreTrainedModel:
     return found
 
 
-def _merged_anew(source: Path, config: Any) -> Finish:
-    """Into the float32 weights of the folder: sums in four bits would lose most of the adapter."""
+def _anew(source: Path, config: Any, lora: Any, merge: bool) -> Finish:
+    """With the float32 weights of the folder: sums in four bits would lose most of the adapter."""
 
     def finish(model: Any, folder: Path) -> PreTrainedModel:
         from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
         from transformers import AutoModelForCausalLM
 
         learnt = {name: value.cpu() for name, value in get_peft_model_state_dict(model).items()}
-        whole = get_peft_model(
-            AutoModelForCausalLM.from_pretrained(source, dtype="float32"), config
-        )
+        plain = AutoModelForCausalLM.from_pretrained(source, config=config, dtype="float32")
+        whole = get_peft_model(plain, lora)
         set_peft_model_state_dict(whole, learnt)
-        return _merge(whole, folder)
+        return _merge(whole, folder) if merge else _apart(whole, folder)
 
     return finish

@@ -62,7 +62,9 @@ class _Routed:
             hook.remove()
 
     def _see(self, module: nn.Module, given: Any, made: Any) -> None:
-        self._seen.append(made[self._index[type(module)]] if isinstance(made, tuple) else made)
+        if isinstance(made, tuple):  # an adapter makes a subclass of the router's class
+            made = made[next(n for kind, n in self._index.items() if isinstance(module, kind))]
+        self._seen.append(made)
 
 
 class _Balanced:

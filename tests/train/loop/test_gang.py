@@ -57,9 +57,9 @@ def alone(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Job:
     return job
 
 
-def stage(store: Store, work: Path, ranks: int, **more: Any) -> Job:
+def stage(store: Store, work: Path, ranks: int = 1, **more: Any) -> Job:
     held = {"data": "mix/held", "every": 0.5}
-    run = {"micro_batch": 2, "ranks": ranks, "save_every": 0.2}
+    run = {"micro_batch": 2, "ranks": ranks, "save_every": 0.2, **more.pop("run", {})}
     return make_job(store, work, held_out=held, run=run, **{**PLAIN, **more})
 
 

@@ -16,7 +16,7 @@ import torch  # noqa: E402
 from gristmill.errors import RecipeError  # noqa: E402
 from tests.train.models.make_model import LLAMA, ids, make  # noqa: E402
 from train.loop.optim import open_optimizer  # noqa: E402
-from train.loop.optim_state import carry_state, named, save_state  # noqa: E402
+from train.loop.optim_state import carry_state, named, save_state, state_of  # noqa: E402
 from train.spec import Optim  # noqa: E402
 
 NAMES = ("adamw", "sgd", "rmsprop", "muon")
@@ -74,7 +74,7 @@ def test_a_state_that_is_carried_goes_on(name: Any, tmp_path: Path) -> None:
         optimizer = open_optimizer(model, Optim(name=name, lr=0.01))
         steps(model, optimizer, 2)
         if carried:
-            save_state(optimizer, name, tmp_path)
+            save_state(state_of(optimizer), name, tmp_path)
             optimizer = open_optimizer(model, Optim(name=name, lr=0.01))
             carry_state(optimizer, name, tmp_path, "models/base")
         steps(model, optimizer, 2)
@@ -89,7 +89,7 @@ def test_a_state_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"models/base has no training/optimizer.safetensors"):
         carry_state(optimizer, "adamw", tmp_path, "models/base")
     steps(model, optimizer, 1)
-    save_state(optimizer, "adamw", tmp_path)
+    save_state(state_of(optimizer), "adamw", tmp_path)
     with pytest.raises(RecipeError, match=r"trained with adamw, the stage's optim.name is sgd"):
         carry_state(open_optimizer(model, Optim(name="sgd")), "sgd", tmp_path, "models/base")
     wider = open_optimizer(make({**LLAMA, "intermediate_size": 64}), Optim())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 import train.models.layerwise  # noqa: F401
 from gristmill.store import Store
 from tests.mixtures.make_tokens import tokenizer_files
+from train.data.prepared import Meta, Writer
 from train.job import Job
 from train.step import Train
 
@@ -65,7 +67,10 @@ def ids(rows: int = 2, length: int = 12, seed: int = 0) -> torch.Tensor:
 def job(tmp_path: Path, step: dict[str, Any], **inputs: str) -> Job:
     """A job over rows that are never read: as far as opening a model goes."""
     given = {"name": "models/x", "use": "train", "kind": "sft", "data": {"rows": "rows"}, **step}
-    return Job(Train(**given), str(tmp_path / "store"), {**inputs}, str(tmp_path / "work"))
+    work, rows = str(tmp_path / "work"), tmp_path / "rows"
+    if not rows.is_dir():
+        Writer(rows, pa.schema([])).close(Meta(("answer",), (), 0, "", (), ()))
+    return Job(Train(**given), str(tmp_path / "store"), {**inputs}, work, str(rows))
 
 
 __all__ = ["LAYERWISE", "LLAMA", "MIXTRAL", "Store", "ids", "job", "make", "save"]

@@ -16,7 +16,9 @@ import torch  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 from tests.train.models.make_model import LLAMA, ids, job, make, save  # noqa: E402
-from train.models.adapters import check_packages, targets  # noqa: E402
+from train.losses.cross_entropy import CrossEntropy  # noqa: E402
+from train.models.adapters import adapt, check_packages, targets  # noqa: E402
+from train.models.experts import balanced  # noqa: E402
 from train.models.open import load_folder, open_model  # noqa: E402
 from train.spec import Lora, ModelSpec  # noqa: E402
 
@@ -67,3 +69,19 @@ def test_quantised_weights_say_early_what_they_need() -> None:
     words = "GPU" if find_spec("bitsandbytes") is not None else "pip install bitsandbytes"
     with pytest.raises(RecipeError, match=words):
         check_packages(ModelSpec(quantize="nf4", lora=Lora()))
+
+
+def test_routers_are_read_through_an_adapter() -> None:
+    """The adapter makes a subclass of the router's class."""
+    experts = {"model_type": "mixtral", "num_local_experts": 3, "num_experts_per_tok": 2}
+    model, _ = adapt(make({**LLAMA, **experts}), ModelSpec(lora=Lora(r=2)), None)
+    places = torch.arange(ids().shape[1]).expand_as(ids())
+    batch = {"input_ids": ids(), "labels": ids(), "position_ids": places}
+    found = balanced(model, CrossEntropy())(model, batch, None)
+    assert 0 <= float(found.metrics["experts/least_share"]) <= 1 / 3
+
+
+def test_random_weights_are_not_quantised(tmp_path: Path) -> None:
+    made = {"init": {"config": LLAMA}, "model": {"lora": {}, "quantize": "nf4"}}
+    with pytest.raises(RecipeError, match=r"model.quantize is of a checkpoint's weights"):
+        job(tmp_path, made).step.check()

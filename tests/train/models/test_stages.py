@@ -236,7 +236,5 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(store: Store) -> None:
     run_step(mixture, store, executor=InProcess())
     with pytest.raises(Exception, match=r"models/base@\w+ has tokenizer .* mix/b@\w+"):
         build(store, "models/wrong", init="models/base", data="mix/b")
-    with pytest.raises(
-        Exception, match=r"max_position_embeddings is 32, the mixture has rows of 64"
-    ):
+    with pytest.raises(Exception, match=r"max_position_embeddings is 32, the data has rows of 64"):
         build(store, "models/short", init={"config": {**SMALL, "max_position_embeddings": 32}})
