@@ -48,7 +48,7 @@ def _earlier(a: Dataset, b: Dataset, ends: list[str]) -> Changes:
 
 
 def _changes(step: str, a: dict[str, Any], b: dict[str, Any]) -> Changes:
-    before, after = _flat(_asked(a)), _flat(_asked(b))
+    before, after = flat(_asked(a)), flat(_asked(b))
     return [
         {"step": step, "key": key, "a": before.get(key), "b": after.get(key)}
         for key in sorted({*before, *after})
@@ -64,7 +64,7 @@ def _asked(build: dict[str, Any]) -> dict[str, Any]:
     return {**{key: build.get(key) for key in keys}, "files": files}
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """`{"ops.0.rules": "c4"}` for nested mappings and lists."""
     if isinstance(value, dict):
         items = [(str(key), item) for key, item in value.items()]
@@ -72,7 +72,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
         return {prefix: value}
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, item in items:
-        flat |= _flat(item, f"{prefix}.{key}" if prefix else key)
-    return flat
+        found |= flat(item, f"{prefix}.{key}" if prefix else key)
+    return found

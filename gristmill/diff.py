@@ -1,6 +1,7 @@
 """Compare two versions: which rows came, went or changed, and what was asked differently.
 
 In: two datasets. Out: a Diff whose counts reconcile: rows(b) = rows(a) - removed + added.
+Of models: which files differ.
 Shown by: `gristmill diff web/clean@1f2e web/clean@latest`.
 Limit: rows are matched by id; a dataset without ids has rows added and removed, none changed.
 
@@ -17,6 +18,7 @@ from typing import Any
 import duckdb
 
 from gristmill.asked import asked_differently
+from gristmill.file_sets import BESIDE
 from gristmill.query import connect, literal, quoted, source
 from gristmill.store import Dataset
 
@@ -39,6 +41,7 @@ class Diff:
     schema: list[dict[str, Any]] = field(default_factory=list)  # column, a, b
     asked: list[dict[str, Any]] = field(default_factory=list)  # step, key, a, b: of builds
     examples: list[dict[str, Any]] = field(default_factory=list)  # change, id, url, columns
+    files: list[dict[str, Any]] = field(default_factory=list)  # of models: file, change, beside
 
     @property
     def same(self) -> bool:
@@ -55,7 +58,9 @@ def diff(a: Dataset, b: Dataset, examples: int = EXAMPLES) -> Diff:
     found = Diff(a.ref, b.ref, a.rows, b.rows, shared)
     found.schema = _schema_changes(a, b)
     found.asked = asked_differently(a, b)
-    if files_a or files_b:
+    if a.is_folder or b.is_folder:
+        found.files = _file_changes(a, b)
+    elif files_a or files_b:
         _compare_rows(found, a, b, files_a, files_b, examples)
     return found
 
@@ -74,6 +79,21 @@ def _unshared(a: Dataset, b: Dataset) -> tuple[int, list[Path], list[Path]]:
                 files.append(dataset.path / shard["file"])
         rest.append(files)
     return shared.total(), rest[0], rest[1]
+
+
+def _file_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:
+    """Files of models that differ, by name."""
+    before, after = ({one["file"]: one for one in d.manifest["shards"]} for d in (a, b))
+    changes = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old and new and old["digest"] == new["digest"]:
+            continue
+        change = "changed" if old and new else "removed" if old else "added"
+        sizes = {"bytes_a": old["bytes"] if old else None, "bytes_b": new["bytes"] if new else None}
+        beside = name.startswith(f"{BESIDE}/")  # of no account for the version
+        changes.append({"file": name, "change": change, "beside": beside, **sizes})
+    return changes
 
 
 def _schema_changes(a: Dataset, b: Dataset) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ class RecipeError(GristmillError):
 
 
 class TaskError(GristmillError):
-    """A task of a phase failed; finished tasks are kept and the same command continues."""
+    """A task of a phase failed; finished tasks are kept for the same command."""
 
 
 def nearest(value: str, candidates: Iterable[str]) -> str:
@@ -39,15 +39,28 @@ def nearest(value: str, candidates: Iterable[str]) -> str:
     return f"; known: {', '.join(known[:20])}" if known else ""
 
 
+_TAKES = {
+    **dict.fromkeys(("tuple_type", "list_type"), "it takes a list"),
+    **dict.fromkeys(("model_type", "dict_type"), "it takes a mapping"),
+}
+
+
 def explain(error: ValidationError, cls: type[BaseModel]) -> str:
     """The first problem that pydantic found, in our form: value, rule, fix."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    from gristmill.branches import first_problem
+
+    first, path, model = first_problem(error.errors(include_url=False), cls)
+    key = ".".join(path)
+    known = keys_of(model)
     if first["type"] == "extra_forbidden":
-        known = [f.alias or name for name, f in cls.model_fields.items()]
-        return f"unknown key {key!r}{nearest(key.rpartition('.')[2], known)}"
+        return f"unknown key {key!r}{nearest(path[-1], known)}"
     if first["type"] == "missing":
         return f"key {key!r} is missing"
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
-    return f"{key} is {first['input']!r}: {first['msg']}"
+    return f"{key} is {first['input']!r}: {_TAKES.get(first['type'], first['msg'])}"
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as a user writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -2,7 +2,8 @@
 
 In: phases with a total, and how far they are. Out: description, bar, units a second, ETA, rows.
 Shown by: `gristmill run RECIPE`, and `gristmill run RECIPE 2>log` for plain lines.
-Limit: a task that reports nothing for an hour shows nothing for an hour.
+Limit: a task that reports nothing for an hour shows nothing for an hour; a phase of fewer than four
+reports has no speed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 5.0  # at most one plain line in this time
 WORTH_A_LINE = 1.0  # seconds; shorter phases that no line has named leave none behind
-
+RECENT = 60.0  # seconds that a speed is measured over
+SETTLED = 3.0  # seconds, and reports, before a speed is worth telling
+REPORTS = 3
 
 _SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -57,6 +61,7 @@ class PhaseProgress:
         self.started = time.monotonic()
         self.told = False  # a line about it is printed: its end must be, too
         self.state = ""  # what a task says of itself: PhaseProgress.say
+        self._seen: deque[tuple[float, int]] = deque()  # when, units done: of late
         self._owner = owner
         self._bar = owner._open_bar(self)
 
@@ -65,7 +70,28 @@ class PhaseProgress:
         with self._owner._lock:
             self.done += units
             self.rows += rows
+            self._remember(units)
             self._owner._show(self, self._bar)
+
+    def _remember(self, units: int) -> None:
+        """The first report is where a speed starts: it may tell what was done before a resume."""
+        if units == 0:
+            return
+        if units < 0:
+            self._seen.clear()
+        now = time.monotonic()
+        self._seen.append((now, self.done))
+        while len(self._seen) > REPORTS + 1 and self._seen[1][0] < now - RECENT:
+            self._seen.popleft()
+
+    def speed(self) -> float | None:
+        """Units a second of late; None while too little is known."""
+        if len(self._seen) <= REPORTS or self.done >= self.total:
+            return None
+        (start, before), (end, _) = self._seen[0], self._seen[-1]
+        if end - start < SETTLED or self.done <= before:
+            return None
+        return (self.done - before) / (end - start)
 
     def say(self, state: str) -> None:
         """Show a task's own words beside the units, until it says others."""
@@ -84,10 +110,9 @@ class PhaseProgress:
 
     def line(self) -> str:
         """The state as plain text."""
-        seconds = max(time.monotonic() - self.started, 1e-3)
-        speed = self.done / seconds
+        speed = self.speed()
         parts = [f"{human(self.done, self.unit)} of {human(self.total, self.unit)}"]
-        if self.done and self.done < self.total:
+        if speed is not None:
             slow = speed < 10 and self.unit != "B"
             parts.append(f"{speed:.1f} {self.unit}/s" if slow else f"{human(speed, self.unit)}/s")
             parts.append(f"{clock((self.total - self.done) / speed)} left")

@@ -24,7 +24,9 @@ def write_recipe(target: Path, template: str = "fineweb") -> Path:
     """Copy a shipped recipe to `target`; RecipeError where something stands there."""
     source = RECIPES / f"{template}.yaml"
     if template not in shipped():
-        raise RecipeError(f"no shipped recipe {template!r}{nearest(template, shipped())}")
+        below = [name for name in shipped() if name.startswith(f"{template.rstrip('/')}/")]
+        hint = f"; choose one of {', '.join(below)}" if below else nearest(template, shipped())
+        raise RecipeError(f"no shipped recipe {template!r}{hint}")
     if target.exists():
         raise RecipeError(f"{target} exists; choose another name (nothing is overwritten)")
     if not target.parent.is_dir():

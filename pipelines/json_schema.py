@@ -30,8 +30,8 @@ from train.weights import op as weights_op
 
 Schema = dict[str, Any]
 _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{[^}]*\}"}  # where another type is wanted
-_REF = "#/$defs/"
-_SYNTH_OPS: Schema = {"type": "array", "items": {"$ref": _REF + "synth_op"}}
+REF = "#/$defs/"
+_SYNTH_OPS: Schema = {"type": "array", "items": {"$ref": REF + "synth_op"}}
 _NUMBER: Schema = {"type": ["number", "null"]}
 _TEXTS: Schema = {"type": ["string", "array"], "items": {"type": "string"}}
 
@@ -103,7 +103,7 @@ def field_comments(cls: type) -> dict[str, str]:
 
 
 def _steps() -> Schema:
-    return {"type": "array", "items": {"$ref": _REF + "step"}}
+    return {"type": "array", "items": {"$ref": REF + "step"}}
 
 
 def _step() -> Schema:
@@ -111,12 +111,12 @@ def _step() -> Schema:
     cases: list[Schema] = [
         {
             "if": {"properties": {"use": {"const": name}}, "required": ["use"]},
-            "then": {"$ref": _REF + f"step.{name}"},
+            "then": {"$ref": REF + f"step.{name}"},
         }
         for name in step_names()
     ]
     loops: list[Schema] = [
-        {"if": {"required": [loop]}, "then": {"$ref": _REF + loop}} for loop in ("repeat", "grid")
+        {"if": {"required": [loop]}, "then": {"$ref": REF + loop}} for loop in ("repeat", "grid")
     ]
     plain: Schema = {
         "if": {"not": {"anyOf": [{"required": ["repeat"]}, {"required": ["grid"]}]}},
@@ -153,19 +153,20 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
     properties = schema["properties"]
     properties["use"] = {"const": name}
     if name == "curate":
-        properties["from"] = {"anyOf": [{"type": "string"}, {"$ref": _REF + "source"}]}
-        properties["ops"] = {"type": "array", "items": {"$ref": _REF + "op"}}
+        properties["from"] = {"anyOf": [{"type": "string"}, {"$ref": REF + "source"}]}
+        properties["ops"] = {"type": "array", "items": {"$ref": REF + "op"}}
         found.pop("Curate.Op", None)
     if name == "train":
         properties["loss"] = _loss(found)
         found.pop("Train.LossSpec", None)
+        found["Train.TaskSpec"] = _evaluation(found)  # of `advance`
     if name == "checkpoint":
         del properties["op"]
         properties |= {op: _model(weights_op.op_class(op), found) for op in weights_op.op_names()}
         schema["required"].remove("op")
         found.pop("Checkpoint.WeightOp", None)
     if name == "evaluate":
-        properties["tasks"] = {"type": "array", "items": _evaluation(found)}
+        properties["tasks"] = _or_variable({"type": "array", "items": _evaluation(found)})
         properties["model"] = properties["models"]
         schema["required"].remove("models")
         found.pop("Evaluate.TaskSpec", None)
@@ -174,7 +175,7 @@ def _step_fields(name: str, found: dict[str, Schema]) -> Schema:
         properties["do"] = _SYNTH_OPS
         properties["engines"] = {
             "type": "object",
-            "additionalProperties": {"$ref": _REF + "engine"},
+            "additionalProperties": {"$ref": REF + "engine"},
         }
         found.pop("Synthesize.SynthOp", None)
         found.pop("Synthesize.EngineSpec", None)
@@ -189,7 +190,7 @@ def _op() -> Schema:
 
 def _one_of(refs: dict[str, str], alone: list[str]) -> Schema:
     """A mapping of one name to its options, or one of the names that need none."""
-    mapping = _alone_in({name: {"$ref": _REF + ref} for name, ref in refs.items()})
+    mapping = _alone_in({name: {"$ref": REF + ref} for name, ref in refs.items()})
     return {"if": {"type": "string"}, "then": {"enum": alone}, "else": mapping}
 
 
@@ -296,7 +297,7 @@ def _source() -> Schema:
 
 def _model(cls: type[BaseModel], found: dict[str, Schema]) -> Schema:
     """A model's own schema; every value may also be a variable, and comments describe fields."""
-    schema = cls.model_json_schema(by_alias=True, ref_template=_REF + f"{cls.__name__}.{{model}}")
+    schema = cls.model_json_schema(by_alias=True, ref_template=REF + f"{cls.__name__}.{{model}}")
     comments = field_comments(cls)
     validators = cls.__pydantic_decorators__.field_validators.values()
     lenient = {name for v in validators if v.info.mode == "before" for name in v.info.fields}

@@ -7,7 +7,6 @@ Shown by: `gristmill run RECIPE --workers 4`. Limit: one machine; tasks are the 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import signal
@@ -24,7 +23,8 @@ from gristmill.live import sign_in
 from gristmill.marker import read_marker
 from gristmill.redact import redact
 from gristmill.step import Phase, Task
-from gristmill.task import RunInfo, crashes, failure, published
+from gristmill.task import RunInfo, crashes, published
+from pipelines.failures import explain_failure
 from pipelines.worker import receive, send
 
 MAX_CRASHES = 20  # records laid aside in one task before it counts as failed
@@ -117,7 +117,7 @@ class LocalExecutor:
                 known = _note_crash(Path(info.staging), phase.name, task, process)
                 unmarked += not known[-1]
                 if unmarked == MAX_UNMARKED or _hopeless(known) or stop.is_set():
-                    outcome = _died(task, process, known[-1])
+                    outcome = _died(phase, task, process, known[-1])
                     break
                 process = self._start()
             if outcome:
@@ -188,11 +188,14 @@ def _attempt(
     return {**failed, "task": task.id} if failed else {}
 
 
-def _died(task: Task, process: subprocess.Popen[bytes], record: str) -> dict[str, Any]:
+def _died(
+    phase: Phase, task: Task, process: subprocess.Popen[bytes], record: str
+) -> dict[str, Any]:
     code = process.returncode
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     where = f" at record {record!r}" if record else ""
-    why = f"its worker {how}{where}, again and again; if memory ran out, use fewer --workers"
+    less = "make its batches smaller" if phase.workers == 1 else "use fewer --workers"
+    why = f"its worker {how}{where}, again and again; if memory ran out, {less}"
     return {"task": task.id, "error": why, "user_error": False, "errno": None}
 
 
@@ -215,21 +218,3 @@ def _note_crash(
         temporary.write_text(json.dumps(known))
         os.replace(temporary, home / f"{task.id}.crashes.json")
     return known
-
-
-def explain_failure(
-    phase: Phase, missing: list[Task], staging: Path, problems: list[dict[str, Any]]
-) -> str:
-    """What failed, why, and what to do: from this run's failures, else from the tasks' records."""
-    told = problems or [found for t in missing if (found := failure(staging, phase.name, t.id))]
-    done = len(phase.tasks) - len(missing)
-    kept = f"{done} of {len(phase.tasks)} tasks are done and kept; the same command continues"
-    if not told:
-        return f"phase {phase.name}: task {missing[0].id} left no record. {kept}"
-    first = told[0]
-    if first["user_error"]:
-        return f"{first['message']} ({kept})"
-    if first["errno"] == errno.ENOSPC:
-        return f"the disk is full: {first['message']}. Free space; {kept}"
-    trace = f"\n{first['traceback']}" if first.get("traceback") else ""
-    return f"phase {phase.name}, task {first['task']}: {first['error']}. {kept}{trace}"

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.errors import GristmillError
-from gristmill.ids import short
 from gristmill.step import BYTES_A_TOKEN, Ahead, Step
 from gristmill.store import Dataset, Store
+from pipelines.ahead import absent, check_ahead
+from pipelines.changes import explain_change
 from pipelines.fingerprint import Asked, ask
+from pipelines.inputs import built
 from pipelines.recipe import Recipe, load_recipe
-from pipelines.run import built, check_ahead
 
 OWN_ROW = 200.0  # bytes of a row that a step's own source makes
 
@@ -75,6 +76,7 @@ class Planned:
     disk_bytes: int
     measured: bool  # the forecast comes from this store's own builds
     stage: dict[str, Any] = field(default_factory=dict)  # of training: train.forecast.Forecast
+    warning: str = ""  # what would stop `run` and does not stop `plan`: packages not installed
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,6 +111,8 @@ def plan_recipe(
         elif told and planned.state != "built":
             planned = replace(planned, **told)
             amount = Amount(planned.documents, planned.tokens * BYTES_A_TOKEN)
+        if planned.state != "built":
+            planned = replace(planned, warning=absent(step))
         plans[step.name] = planned
         for suffix, output in step.outputs().items():
             makes[step.name + suffix] = step
@@ -123,7 +127,7 @@ def _of_model(planned: Planned, stage: Mapping[str, Any]) -> Planned:
         planned,
         documents=0,
         tokens=stage.get("tokens") or 0,
-        core_hours=round(stage.get("device_hours") or 0.0, 4),
+        core_hours=round(stage.get("device_hours") or 0.0, 6),
         disk_bytes=4 * (stage.get("parameters") or 0),
         stage=dict(stage),
     )
@@ -161,7 +165,7 @@ def _plan_step(
         tokens = record.get("facts", {}).get("tokens", 0)  # of a step that gives tokens, not text
         amount = Amount(totals["rows"], totals["text_bytes"] or tokens * BYTES_A_TOKEN)
         shown = Planned(
-            step.name, step.use, step.inputs(), "built", found[step.name], totals["rows"],
+            step.name, step.use, _reads(step), "built", found[step.name], totals["rows"],
             int(amount.tokens), 0.0, totals["bytes"], True,
         )  # fmt: skip
         return shown, amount
@@ -169,28 +173,6 @@ def _plan_step(
     if limit is not None and asked.files:
         given = Amount(min(given.documents, limit), given.text_bytes)
     return _forecast(step, "to build", explain_change(store, step, asked), given, rates)
-
-
-def explain_change(store: Store, step: Step, asked: Asked) -> str:
-    """Why a step is not built: never was, or what differs from its newest build."""
-    builds = store.builds(step.name)
-    if not builds:
-        return "never built"
-    last = builds[-1]
-    if last["fingerprint"] == asked.fingerprint:
-        return "its files are gone from the store"
-    changed = []
-    if last["config"] != asked.config:
-        before, now = last["config"], asked.config
-        keys = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
-        changed.append(f"config: {', '.join(keys)}")
-    if last["parents"] != asked.parents:
-        changed.append(f"input: {', '.join(asked.parents)}")
-    if [f["digest"] for f in last["files"]] != [f["digest"] for f in asked.digests.values()]:
-        changed.append("files")
-    if last["packages"] != asked.packages:
-        changed.append("package versions")
-    return f"changed since {short(last['fingerprint'])}: " + ("; ".join(changed) or "step's code")
 
 
 def measured_rates(store: Store, use: str) -> Rates:
@@ -223,11 +205,16 @@ def _forecast(
 ) -> tuple[Planned, Amount]:
     out = Amount(given.documents * rates.kept, given.documents * rates.kept * _size(given, rates))
     shown = Planned(
-        step.name, step.use, step.inputs(), state, why, round(out.documents), round(out.tokens),
-        round(given.documents / rates.documents_per_core_second / 3600, 4),
+        step.name, step.use, _reads(step), state, why, round(out.documents), round(out.tokens),
+        round(given.documents / rates.documents_per_core_second / 3600, 6),
         round(out.text_bytes * rates.bytes_per_text_byte), rates.measured,
     )  # fmt: skip
     return shown, out
+
+
+def _reads(step: Step) -> list[str]:
+    """Datasets, then the patterns of files."""
+    return [*step.inputs(), *step.files()]
 
 
 def _size(given: Amount, rates: Rates) -> float:

@@ -24,6 +24,7 @@ from gristmill.errors import RecipeError, StoreError, explain, nearest
 from gristmill.step import Step
 from gristmill.store import check_name
 from pipelines.steps import step_class
+from pipelines.yaml_file import read_yaml
 from synth import ops as synth_ops
 
 KEYS = {"name", "seed", "vars", "profiles", "include", "steps"}
@@ -92,7 +93,7 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(path)
     except FileNotFoundError:
         found = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         raise RecipeError(f"no recipe at {path}{nearest(str(path), found)}") from None

@@ -18,15 +18,16 @@ from typing import Any
 
 from gristmill.commit import StagedShard, commit
 from gristmill.errors import GristmillError, RecipeError, StoreError, nearest
-from gristmill.fs import expand
 from gristmill.ids import short
-from gristmill.live import write_note
+from gristmill.live import live_processes, read_note, write_note
 from gristmill.progress import Progress
 from gristmill.shards import totals
 from gristmill.step import Phase, Step, StepRun
-from gristmill.store import Dataset, Store, write_ref
+from gristmill.store import Dataset, Store
 from gristmill.task import RunInfo, TaskRecord, published
+from pipelines.ahead import absent, check_ahead
 from pipelines.fingerprint import Asked, ask
+from pipelines.inputs import built, made_before, resolve_inputs
 from pipelines.local import Executor, LocalExecutor
 from pipelines.recipe import Recipe, load_recipe
 
@@ -82,15 +83,18 @@ def _run_steps(
     limit: int | None,
     only: str | None,
 ) -> dict[str, str]:
-    made: dict[str, str] = {}
     planned = {step.name for step in recipe.steps}
     chosen = [step for step in recipe.steps if only is None or step.name == only]
+    before = made_before(only, recipe.steps, store, limit, progress) if only is not None else {}
+    made: dict[str, str] = {}
     checked = False
     for place, step in enumerate(chosen):
-        inputs = resolve_inputs(step, store, made, planned, only)
+        inputs = resolve_inputs(step, store, before | made, planned, only)
         if not checked and not built(store, step.name, ask(step, store, inputs, limit).fingerprint):
             for later in chosen[place:]:
                 check_ahead(later, store, planned)
+            if lines := [line for later in chosen[place:] if (line := absent(later))]:
+                raise RecipeError("; ".join(lines))
             checked = True
         try:
             made |= run_step(step, store, executor, progress, inputs, recipe, limit)
@@ -99,49 +103,6 @@ def _run_steps(
                 raise
             raise type(error)(f"step {step.name!r}: {error}") from error
     return made
-
-
-def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
-    """Raise now what would stop a step only when its turn comes, hours later."""
-    for ref in step.inputs():
-        if not promised(ref, planned):
-            try:
-                store[ref]
-            except StoreError as error:
-                raise RecipeError(f"step {step.name!r} reads {ref!r}: {error}") from None
-    try:
-        for pattern in step.files():
-            expand(pattern)
-        step.check()
-    except GristmillError as error:
-        raise RecipeError(f"step {step.name!r}: {error}") from None
-
-
-def promised(ref: str, planned: set[str]) -> bool:
-    """Whether a step of the recipe makes the dataset: `NAME`, or an output `NAME.suffix` of it."""
-    name = ref.partition("@")[0]
-    return any(name == step or name.startswith(f"{step}.") for step in planned)
-
-
-def resolve_inputs(
-    step: Step, store: Store, made: Mapping[str, str], planned: set[str], only: str | None = None
-) -> dict[str, Dataset]:
-    """Exact versions of what a step reads: from this run where it made them, else the store's."""
-    inputs = {}
-    for ref in step.inputs():
-        name = ref.partition("@")[0]
-        if "@" not in ref and name in made:
-            inputs[ref] = Dataset(store, name, made[name])
-        elif promised(name, planned) and only is None:
-            raise RecipeError(
-                f"step {step.name!r} reads {ref!r}, which a later step makes; put that step first"
-            )
-        else:
-            try:
-                inputs[ref] = store[ref]
-            except StoreError as error:
-                raise RecipeError(f"step {step.name!r} reads {ref!r}: {error}") from None
-    return inputs
 
 
 def run_step(
@@ -161,6 +122,7 @@ def run_step(
             progress.note(f"{step.name}: {found[step.name]} is there already")
             shutil.rmtree(staging, ignore_errors=True)  # of a run killed after its commit
             return found
+        goes_on = bool(read_note(staging)) and not live_processes(staging)
         staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
@@ -182,7 +144,7 @@ def run_step(
         "pid": os.getpid(),
     }
     try:
-        records = _run_phases(step, run, info, executor, progress, title)
+        records = _run_phases(step, run, info, executor, progress, title, goes_on)
         staged = {
             step.name + suffix: (output.kind, _shards(records, suffix, run.discarded))
             for suffix, output in outputs.items()
@@ -217,24 +179,6 @@ def run_step(
     return versions
 
 
-def built(store: Store, name: str, fingerprint: str, refresh: bool = True) -> dict[str, str] | None:
-    """Versions of a committed fingerprint whose directories are all there.
-
-    refresh: make them `latest` again, as a build would have done.
-    """
-    record = store.build(name, fingerprint)
-    if record is None:
-        return None
-    versions: dict[str, str] = record["outputs"]
-    for output, version in versions.items():
-        if not (store.path / output / version / ".manifest.json").exists():
-            return None
-    for output, version in versions.items() if refresh else ():
-        if store.refs(output).get("latest") != version:
-            write_ref(store.path / output / "refs" / "latest", version)
-    return versions
-
-
 def _run_phases(
     step: Step,
     run: StepRun,
@@ -242,6 +186,7 @@ def _run_phases(
     executor: Executor,
     progress: Progress,
     title: dict[str, Any],
+    goes_on: bool,
 ) -> list[TaskRecord]:
     """Run phase after phase; records of all tasks in (phase, task) order."""
     records: list[TaskRecord] = []
@@ -251,6 +196,10 @@ def _run_phases(
         _check_phase(phase, phases, step)
         phases[phase.name] = {"tasks": len(phase.tasks)}
         write_note(run.staging, {**title, "phases": phases})
+        if goes_on and (done := _done(run.staging, phase)) < len(phase.tasks):
+            kept = f", {done} of {len(phase.tasks)} tasks are done" if done else ""
+            progress.note(f"{step.name} · {phase.name}: goes on{kept}")
+            goes_on = False  # phases after this one start
         total = sum(task.size for task in phase.tasks)
         bar = progress.phase(f"{step.name} · {phase.name}", total, phase.unit)
         executor.run(phase, info, bar)
@@ -259,6 +208,10 @@ def _run_phases(
         run._records[phase.name] = [record for record in found if record is not None]
         records += run._records[phase.name]
     return records
+
+
+def _done(staging: Path, phase: Phase) -> int:
+    return sum((staging / phase.name / task.id / "task.json").is_file() for task in phase.tasks)
 
 
 def _check_phase(phase: Phase, before: Mapping[str, Any], step: Step) -> None:

@@ -24,7 +24,7 @@ from pipelines.cli import (
     schema,
     stats,
 )
-from pipelines.cli.options import app
+from pipelines.cli.options import Stopped, app
 
 __all__ = [
     "app",
@@ -42,6 +42,8 @@ __all__ = [
     "stats",
 ]
 
+MAKERS = {"run", "import"}  # commands that keep what they have done so far
+
 
 def main() -> None:
     """Entry point of the console script."""
@@ -54,8 +56,11 @@ def main() -> None:
     except BrokenPipeError:  # `gristmill sql … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Stopped as stopped:
+        goes_on = "; the same command goes on where it was" if str(stopped) in MAKERS else ""
+        _stop(f"stopped{goes_on}", 130)
     except KeyboardInterrupt:
-        _stop("stopped; finished tasks are kept, and the same command continues", 130)
+        _stop("stopped", 130)
 
 
 def _stop(message: str, code: int) -> None:

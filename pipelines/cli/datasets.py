@@ -102,7 +102,9 @@ def show_dataset(
         more = {"config": config, "outputs": outputs, "schema": schema, "funnel": drops}
         show_object({**summary, **more}, format)
         return
+    facts = summary["build"].pop("facts", {})
     shown = {**summary, **{f"build.{key}": value for key, value in summary.pop("build").items()}}
+    shown |= _by_path(facts, "facts")
     shown["bytes"] = human(shown["bytes"], "B")
     of_rows = {"rows", "text_bytes", "shards", "counted"} if dataset.is_folder else set()
     shown = {key: value for key, value in shown.items() if key not in {"build", *of_rows}}
@@ -114,9 +116,20 @@ def show_dataset(
     else:
         show(schema, format, title="columns")
     show(_config_lines(build.get("config", {})), format, title="config")
-    show(drops, format, ["state", "op", "reason", "rows", "share"], title="funnel")
+    if not dataset.is_folder:
+        show(drops, format, ["state", "op", "reason", "rows", "share"], title="funnel")
     if tokens := goodput(build):
         show(tokens, format, title="what became of the tokens written")
+
+
+def _by_path(value: Any, path: str) -> dict[str, Any]:
+    """`{"facts.advance.met_at": 120}`: a line for each value of nested mappings."""
+    if not isinstance(value, dict):
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _by_path(inner, f"{path}.{key}")
+    return found
 
 
 def _config_lines(config: dict[str, Any]) -> list[dict[str, Any]]:

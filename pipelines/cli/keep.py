@@ -85,9 +85,10 @@ def status(
     store: StoreOption = "store",
     format: FormatOption = Format.table,
 ) -> None:
-    """Show runs under way or interrupted: phases, tasks done, tasks failed.
+    """Show runs under way, interrupted or failed: phases, tasks done, tasks failed, the error.
 
-    An interrupted run continues with the command that started it. Example: `gristmill status`
+    An interrupted run continues with the command that started it; a failed one fails again until
+    what its error says is mended. Example: `gristmill status`
     """
     place = existing_store(store)
     rows = []
@@ -99,12 +100,11 @@ def status(
     if rows or format is not Format.table:
         show(rows, format, [*columns, "started_at", "recipe", "error"])
     else:
-        print(f"{place.path}: no run is under way or interrupted")
+        print(f"{place.path}: no run is under way, interrupted or failed")
 
 
 def _phases(folder: Path) -> list[dict[str, Any]]:
     run = read_note(folder)  # empty where it finished while we looked
-    state = "running" if live_processes(folder) else "interrupted"
     rows = []
     for phase, known in run.get("phases", {}).items():
         home = folder / phase
@@ -115,7 +115,6 @@ def _phases(folder: Path) -> list[dict[str, Any]]:
                 "name": run.get("name"),
                 "use": run.get("use"),
                 "fingerprint": folder.name,
-                "state": state,
                 "phase": phase,
                 "tasks": known["tasks"] if isinstance(known, dict) else known,
                 "done": sum((path / "task.json").is_file() for path in found),
@@ -125,13 +124,18 @@ def _phases(folder: Path) -> list[dict[str, Any]]:
                 "error": _error(failed),
             }
         )
-    return rows
+    ended = "failed" if any(row["failed"] for row in rows) else "interrupted"
+    state = "running" if live_processes(folder) else ended
+    return [{**row, "state": state} for row in rows]
 
 
 def _error(failed: list[Path]) -> str | None:
+    """The first line of the first one."""
     for path in sorted(failed):
         try:
-            return str(json.loads(path.read_text())["error"])
+            record = json.loads(path.read_text())
+            told = str(record["message"] if record["user_error"] else record["error"])
+            return told.partition("\n")[0]
         except (OSError, ValueError, KeyError):
             continue
     return None

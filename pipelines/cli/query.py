@@ -76,7 +76,7 @@ def diff(
     store: StoreOption = "store",
     format: FormatOption = Format.table,
 ) -> None:
-    """Compare two versions: rows added, removed and changed, schema, and what was asked.
+    """Compare two versions: rows or files added, removed, changed; schema, and what was asked.
 
     Examples: `gristmill diff web/clean@1f2e web/clean`, `gristmill diff web/clean web/unique`
     """
@@ -91,13 +91,17 @@ def diff(
         show_object(found.as_dict(), format)
         return
     counts = found.as_dict()
-    lists = {key: counts.pop(key) for key in ("schema", "asked", "examples")}
+    lists = {key: counts.pop(key) for key in ("schema", "asked", "files", "examples")}
     if format is Format.csv:
         show_object(counts, format)
         return
+    if before.is_folder:  # no rows to count
+        counts = {key: counts[key] for key in ("a", "b", "same")}
+        counts["files that differ"] = len(found.files)
     show_object(counts, format, "the same version" if found.same else None)
     for title, rows in lists.items():
         if rows:
             show(rows, format, title=title)
-    if not (found.same or found.added or found.removed or found.changed or found.schema):
+    changes = found.added or found.removed or found.changed or found.schema or found.files
+    if not (found.same or changes):
         print("The same rows in another order or other shards.")

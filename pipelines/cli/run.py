@@ -6,12 +6,13 @@ Limit: one machine (`--executor local`).
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gristmill.progress import Progress, human
+from gristmill.progress import Progress, clock, human
 from gristmill.store import Dataset
 from pipelines.cli.options import (
     FormatOption,
@@ -29,6 +30,8 @@ ProfileOption = Annotated[str | None, typer.Option("--profile", help="A profile 
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="At most so many records of each source.")
 ]
+
+MOST_READ = 4  # datasets and patterns in a cell of a plan
 
 
 @app.command()
@@ -51,6 +54,9 @@ def run(
 
     Examples: `gristmill run fineweb.yaml --set crawl='crawl/*.warc.gz'`,
     `gristmill run fineweb.yaml --set web/unique.threshold=0.7 --only web/unique --workers 4`
+
+    What a recipe may say: `gristmill schema STEP` (e.g. `gristmill schema train`), docs/steps.md
+    and docs/recipes.md; `gristmill plan` checks it.
     """
     from pipelines.recipe import parse_set
     from pipelines.run import run_recipe
@@ -99,19 +105,44 @@ def plan(
     )
     rows = [step.as_dict() for step in steps]
     stages = {row["name"]: row["stage"] for row in rows if "steps" in row["stage"]}
-    if format is Format.table:
-        for row in rows:
-            row["reads"] = " ".join(row["reads"])
-            for key in ("documents", "tokens"):
-                row[key] = human(row[key]) if row[key] else ""
-            row["disk"] = human(row.pop("disk_bytes"), "B")
-            row["forecast"] = "from this store" if row.pop("measured") else "default rates"
-            del row["stage"]
-    show(rows, format)
+    show(map(_table_row, rows) if format is Format.table else rows, format)
     if stages and format is Format.table:
         from train.forecast import table_row
 
-        show([table_row(name, stage) for name, stage in stages.items()], format)
+        show([_with_times(table_row(name, stage), stage) for name, stage in stages.items()], format)
+    for step in steps:
+        if step.warning:
+            print(f"warning: {step.warning}", file=sys.stderr)
+
+
+def _table_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A step of a plan for people."""
+    more = len(row["reads"]) - MOST_READ
+    return {
+        "name": row["name"],
+        "use": row["use"],
+        "reads": " ".join(row["reads"][:MOST_READ]) + (f" and {more} more" if more > 0 else ""),
+        "state": row["state"],
+        "why": row["why"],
+        "documents": human(row["documents"]) if row["documents"] else "",
+        "tokens": human(row["tokens"]) if row["tokens"] else "",
+        "core time": _time(row["core_hours"]) if row["core_hours"] else "",
+        "disk": human(row["disk_bytes"], "B"),
+        "forecast": "from this store" if row["measured"] else "default rates",
+    }
+
+
+def _with_times(row: dict[str, Any], stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage's line with its hours as people read them."""
+    told = {}
+    for key, value in row.items():
+        hours = stage.get(key.replace(" ", "_")) if key.endswith("hours") else None
+        told[key.replace("hours", "time")] = value if hours is None else _time(hours)
+    return told
+
+
+def _time(hours: float) -> str:
+    return clock(hours * 3600) if hours < 100 else human(hours, "hours")
 
 
 @app.command()
@@ -133,16 +164,17 @@ def init(
 @app.command("import")
 def import_files(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The dataset to make.")],
-    files: Annotated[list[str], typer.Argument(help="Parquet or JSONL files, or globs.")],
+    files: Annotated[list[str], typer.Argument(help="Parquet or JSON files, or globs.")],
     kind: Annotated[
-        str, typer.Option("--kind", help="document, chat, preference, prompt, tokens or rows.")
+        str,
+        typer.Option("--kind", help="document, chat, preference, prompt, teacher, tokens or rows."),
     ] = "rows",
     workers: Annotated[int | None, typer.Option("--workers", "-w", min=1)] = None,
     store: StoreOption = "store",
     quiet: QuietOption = False,
     format: FormatOption = Format.table,
 ) -> None:
-    """Take rows that another tool made into the store, checked against their kind.
+    """Take rows that another tool made into the store, in the form of their kind.
 
     Examples: `gristmill import chats/tulu 'tulu/*.parquet' --kind chat`,
     `gristmill import seeds seeds.jsonl`

@@ -113,3 +113,40 @@ def test_a_task_that_starts_again_gives_its_units_back() -> None:
         phase.advance(-7)
         phase.advance(10)
         assert phase.done == 10
+
+
+def test_what_was_there_before_a_resume_is_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with Progress(quiet=True) as shown:
+        phase = shown.phase("models/base · train", 200, "steps")
+        phase.advance(0)
+        phase.advance(120)  # of the checkpoint
+        for _ in range(3):
+            now += 0.9
+            phase.advance(1)
+        assert phase.speed() is None and "left" not in phase.line()  # too early to tell
+        now += 1.3
+        phase.advance(1)
+        assert phase.speed() == pytest.approx(1.0)
+        assert phase.line() == "models/base · train: 124 steps of 200 steps, 1.0 steps/s, 1:16 left"
+        for _ in range(20):  # it slows down: of late counts
+            now += 10
+            phase.advance(1)
+        assert phase.speed() == pytest.approx(0.1, rel=0.05)
+
+
+def test_few_reports_give_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with Progress(quiet=True) as shown:
+        phase = shown.phase("x", 10)
+        for _ in range(3):
+            now += 30
+            phase.advance(1)
+        assert phase.speed() is None
+        phase.advance(-2)  # a task starts again
+        for _ in range(4):
+            now += 30
+            phase.advance(1)
+        assert phase.speed() == pytest.approx(1 / 30)

@@ -8,7 +8,14 @@ import pytest
 
 from gristmill import run
 from gristmill.errors import RecipeError
+from gristmill.progress import Progress
+from gristmill.store import Store
+from pipelines import ahead
+from pipelines.local import LocalExecutor
 from pipelines.plan import plan_recipe
+from pipelines.recipe import Recipe
+from pipelines.run import _run_steps
+from tests.toy_steps import Doubled, Numbers
 
 RECIPE = """
 vars: {against: [], survivor: longest, parent: web/clean}
@@ -48,3 +55,28 @@ def test_a_run_that_leaves_nothing_says_so(
     (tmp_path / "r.yaml").write_text(RECIPE)
     run("r.yaml", workers=1)
     assert "no document is left of 3 records: 3 fail read.bad_json" in capsys.readouterr().err
+
+
+class Needy(Doubled):
+    """A step of a package that nobody has."""
+
+    def packages(self) -> list[str]:
+        return ["no_such_package", "counts_for_the_fingerprint_only"]
+
+
+def test_a_package_that_is_missing_is_told_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ahead.EXTRAS, "no_such_package", "train")
+    first = Numbers.model_validate({"name": "n", "use": "numbers"})
+    needy = Needy.model_validate({"name": "d", "use": "needy", "from": "n"})
+    assert ahead.absent(first) == ""
+    recipe = Recipe("r", 0, Path("r.yaml"), (first, needy))
+    says = r"step 'd' needs no_such_package, not installed: .*gristmill\[train\].*make extras"
+    with (
+        LocalExecutor(1) as executor,
+        Progress(quiet=True) as progress,
+        pytest.raises(RecipeError, match=says),
+    ):
+        _run_steps(recipe, Store(tmp_path), executor, progress, None, None)
+    assert not (tmp_path / "n").exists()

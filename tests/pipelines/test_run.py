@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,9 +16,12 @@ from types import ModuleType
 import pyarrow as pa
 import pytest
 
+import pipelines.run
 from gristmill.errors import GristmillError, StoreError, TaskError
+from gristmill.progress import Progress
 from gristmill.step import Phase, StepRun, Task
 from gristmill.store import Store
+from pipelines.local import LocalExecutor
 from tests.run_step import run_step
 from tests.toy_steps import Doubled, Numbers
 
@@ -60,6 +64,22 @@ def test_a_failed_task_is_named_others_are_kept_and_the_same_command_goes_on(
         run_step(numbers("bug:2"), tmp_path)
     staging = next(s for s in (tmp_path / ".staging").iterdir() if (s / "run.json").exists())
     assert (staging / "write" / "000" / "task.json").exists()
+
+
+def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+    step, said = numbers("bug:2"), []
+    for _ in range(2):
+        stream = io.StringIO()
+        with LocalExecutor(1) as executor, Progress(stream=stream) as progress:
+            with pytest.raises(TaskError, match="2 of 3 tasks are done and kept"):
+                pipelines.run.run_step(step, Store(tmp_path), executor, progress, {})
+        said.append(stream.getvalue())
+        note = next(tmp_path.glob(".staging/*/run.json"))
+        note.write_text(json.dumps({**json.loads(note.read_text()), "pid": 2**30}))
+        for alive in note.parent.glob(".alive-*"):
+            alive.unlink()  # as if the first run's process had ended
+    assert "goes on" not in said[0]
+    assert "n · write: goes on, 2 of 3 tasks are done\n" in said[1]
 
 
 def test_a_record_that_crashes_the_worker_is_laid_aside_and_the_rest_is_kept(

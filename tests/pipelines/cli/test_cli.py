@@ -13,6 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from gristmill.commit import StagedShard, commit
+from gristmill.file_sets import FileSet
+from gristmill.ids import digest
 from gristmill.store import Store
 from pipelines.cli import app
 from tests.make_store import documents, ledger, put, row_id
@@ -253,14 +256,97 @@ def test_status_of_interrupted_runs(gristmill: Call, store: Store) -> None:
     folder = store.staging / "0123456789ab"
     (folder / "documents" / "00000").mkdir(parents=True)
     (folder / "documents" / "00000" / "task.json").write_text("{}")
-    (folder / "documents" / "00001.failed.json").write_text('{"error": "ValueError: straw"}')
     run = {"name": "web/clean", "use": "curate", "started_at": "2026-01-01T00:00:00", "pid": 2**30}
     run |= {"phases": {"documents": {"tasks": 3}}, "recipe": "fineweb.yaml"}
     (folder / "run.json").write_text(json.dumps(run))
     (row,) = _json(gristmill, "status")
-    assert (row["state"], row["tasks"], row["done"], row["failed"]) == ("interrupted", 3, 1, 1)
-    assert row["error"] == "ValueError: straw" and row["fingerprint"] == "0123456789ab"
+    assert (row["state"], row["tasks"], row["done"], row["failed"]) == ("interrupted", 3, 1, 0)
+    assert row["error"] is None and row["fingerprint"] == "0123456789ab"
     assert "interrupted" in gristmill("status").out
+    record = {"error": "RecipeError: straw\nmore", "user_error": True, "message": "straw\nmore"}
+    (folder / "documents" / "00001.failed.json").write_text(json.dumps(record))
+    (row,) = _json(gristmill, "status")
+    assert (row["state"], row["failed"], row["error"]) == ("failed", 1, "straw")
+
+
+def put_model(store: Store, weights: str, lr: float) -> str:
+    """A version of kind model, as a stage of training leaves it."""
+    staging = store.staging / weights
+    folder = FileSet(staging / "out")
+    (folder.folder / "config.json").write_text("{}")
+    (folder.folder / "model.safetensors").write_text(weights)
+    shards = [StagedShard(folder.folder / one["file"], one) for one in folder.close()]
+    build = {
+        "use": "train",
+        "config": {"optim": {"lr": lr, "clip": 1.0}},
+        "parents": [],
+        "files": [],
+        "packages": {},
+        "facts": {"steps": 4, "advance": {"met_at": 3}},
+        "created_at": f"2026-01-01T00:00:0{len(weights)}+00:00",
+        "host": "mill",
+        "seconds": 1.5,
+    }
+    return commit(store, "m", digest(build), {"m": ("model", shards)}, build)["m"]
+
+
+def test_models_are_shown_and_compared_by_their_files(gristmill: Call, store: Store) -> None:
+    before, after = put_model(store, "w", 0.001), put_model(store, "wt", 0.002)
+    shown = gristmill("show", "m").out
+    assert "facts.advance.met_at" in shown and "funnel" not in shown
+    assert "model.safetensors" in shown and "build.facts" not in shown
+    found = _json(gristmill, "diff", f"m@{before}", f"m@{after}")
+    assert found["files"] == [
+        {
+            "file": "model.safetensors",
+            "change": "changed",
+            "beside": False,
+            "bytes_a": 1,
+            "bytes_b": 2,
+        }
+    ]
+    assert [row["key"] for row in found["asked"]] == ["config.optim.lr"]
+    said = gristmill("diff", f"m@{before}", f"m@{after}").out
+    assert "model.safetensors" in said and "another order" not in said and "rows_a" not in said
+    same = gristmill("diff", f"m@{before}", f"m@{before}").out
+    assert "the same version" in same
+
+
+def test_the_keys_of_a_step_are_a_table(gristmill: Call) -> None:
+    rows = {row["key"]: row for row in _csv(gristmill, "schema", "train")}
+    assert rows["optim.lr"]["type"] == "number > 0" and rows["optim.lr"]["default"] == "0.0003"
+    assert rows["data"]["default"] == "(required)" and "use" not in rows
+    assert rows["data.too_long"]["type"] == "'drop' or 'cut'"
+    assert rows["loss"]["type"].startswith("one of ") and "loss.dpo.beta" in rows
+    assert "optim.lr" in gristmill("schema", "train").out
+    schema = _json(gristmill, "schema", "train")
+    assert {"data", "optim"} <= set(schema["properties"]) and "Train.Optim" in schema["$defs"]
+    assert "step.curate" not in schema["$defs"]
+    said = gristmill("schema", "trian")
+    assert said.code == 1 and "did you mean 'train'" in said.err
+    assert "gristmill schema train" in gristmill("run", "--help").out
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    gristmill: Call, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command, words in (("run", "; the same command goes on where it was"), ("gc", "")):
+        module = sys.modules[f"pipelines.cli.{'run' if command == 'run' else 'keep'}"]
+        opened = "open_store" if command == "run" else "existing_store"
+        monkeypatch.setattr(module, opened, _interrupt)
+        said = gristmill(command, *(["r.yaml"] if command == "run" else []))
+        assert (said.code, said.err) == (130, f"stopped{words}\n")
+
+
+def _interrupt(path: str) -> Store:
+    raise KeyboardInterrupt
+
+
+def test_python_m_gristmill_is_the_command_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gristmill", "ls", "--help"], capture_output=True, check=False
+    )
+    assert done.returncode == 0 and b"List datasets" in done.stdout
 
 
 @pytest.mark.parametrize(

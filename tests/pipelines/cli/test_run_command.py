@@ -37,7 +37,9 @@ def test_plan_run_and_run_again(gristmill: Call, rows: Path, tmp_path: Path) -> 
     choose = ["--set", f"rows={rows}"]
     planned = json.loads(gristmill("plan", str(recipe), *choose, "--format", "json").out)
     assert [(row["name"], row["state"]) for row in planned] == [("seeds", "to build")]
-    assert "seeds" in gristmill("plan", str(recipe), *choose).out
+    assert planned[0]["reads"] == [str(rows)] and planned[0]["warning"] == ""
+    told = gristmill("plan", str(recipe), *choose).out
+    assert "seeds" in told and "core time" in told and "e-0" not in told
     assert not (tmp_path / "store").exists() or not Store(tmp_path / "store").names()
     first = gristmill("run", str(recipe), *choose, "--format", "json", "--workers", "1")
     assert first.code == 0, first.err
@@ -63,3 +65,5 @@ def test_init_writes_a_recipe_once(
     assert all(name in told for name in shipped())
     said = gristmill("init", "other.yaml", "--template", "finweb")
     assert said.code == 1 and "did you mean 'fineweb'" in said.err
+    said = gristmill("init", "other.yaml", "--template", "train")
+    assert said.code == 1 and "train/ablate" in said.err and "train/stages" in said.err
