@@ -133,7 +133,7 @@ class Batch:
         """One pass of the model, and the token that it gives each row; the cache after it."""
         import torch
 
-        with torch.inference_mode():
+        with torch.no_grad():  # inference tensors could not be gathered into by sharded weights
             out = self._model(
                 input_ids=ids,
                 attention_mask=mask,

@@ -108,7 +108,7 @@ def _plan_costs(plan: Plan, model: Any, batch: dict[str, Any], sizes: Any) -> li
         torch.from_numpy(batch[name]).to(model.device)
         for name in ("input_ids", "labels", "position_ids")
     )
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits
         nats = token_nats(logits, labels).double().sum(-1).tolist()
     ahead = batch["labels"][:, 1:]

@@ -45,7 +45,7 @@ def judge(
             ids[place, : len(rows[index])] = torch.tensor(rows[index])
             labels[place, : len(rows[index])] = ids[place, : len(rows[index])]
         ids, labels = ids.to(model.device), labels.to(model.device)
-        with torch.inference_mode():
+        with torch.no_grad():
             logits = model(input_ids=ids, use_cache=False).logits
             nats = token_nats(logits, labels).cpu().double().numpy()
             right = (logits[:, :-1].argmax(-1) == labels[:, 1:]).cpu().numpy()
@@ -99,7 +99,7 @@ def _rank(
     for place, choice in enumerate(flat):
         ids[place, : len(choice)] = torch.tensor(choice)
         labels[place, : len(choice)] = ids[place, : len(choice)]
-    with torch.inference_mode():
+    with torch.no_grad():
         read = model(
             input_ids=torch.tensor(prompts, device=device),
             past_key_values=DynamicCache(),

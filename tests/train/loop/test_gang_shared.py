@@ -70,8 +70,13 @@ def test_shared_weights_and_a_kill_change_nothing(store: Store, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_an_adapter_over_shared_weights(store: Store, tmp_path: Path) -> None:
-    lora = {"model": {"lora": {"r": 4}}}
+def test_an_adapter_over_shared_weights_is_asked_what_it_can_do(
+    store: Store, tmp_path: Path
+) -> None:
+    copy = {"task": {"copy": {"lengths": [40], "span": 8, "samples": 2}}, "metric": "whole"}
+    loss = {"task": {"loss": "mix/held"}, "metric": "loss", "reaches": 6.9}
+    advance = {"when": [loss, {**copy, "reaches": 0}], "every": 0.2, "otherwise": "stop"}
+    lora = {"model": {"lora": {"r": 4}}, "advance": advance}
     alone = stage(store, tmp_path / "alone", **lora)
     finish(alone)
     job = shared(store, tmp_path / "shared", lora)
