@@ -167,6 +167,9 @@ class Step(BaseModel):
     def check(self) -> None:
         """Raise for what the fields alone show to be wrong; called before the first step runs."""
 
+    def check_recipe(self, ahead: Ahead) -> None:
+        """Raise RecipeError for what the recipe's other steps show to be wrong."""
+
     def own_rows(self) -> int | None:
         """Rows of a source that is neither a dataset nor a file, for `gristmill plan`."""
         return None

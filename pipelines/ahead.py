@@ -7,11 +7,12 @@ Limit: a package counts as there when Python finds it; whether it loads is seen 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 from gristmill.errors import GristmillError, RecipeError, StoreError
 from gristmill.fs import expand
-from gristmill.step import Step
+from gristmill.step import Ahead, Step
 from gristmill.store import Store
 from pipelines.inputs import promised
 
@@ -21,8 +22,11 @@ EXTRAS = {"torch": "synth", "transformers": "synth", "vllm": "vllm", "peft": "tr
 TRAINING = {"accelerate", "safetensors"}  # beside torch, for `use: train`
 
 
-def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
-    """Raise now what would stop a step only when its turn comes, hours later."""
+def check_ahead(step: Step, store: Store, planned: set[str], makes: Mapping[str, Step]) -> None:
+    """Raise now what would stop a step only when its turn comes, hours later.
+
+    planned: names of the recipe's steps. makes: each of their outputs -> its step.
+    """
     for ref in step.inputs():
         if not promised(ref, planned):
             try:
@@ -33,8 +37,14 @@ def check_ahead(step: Step, store: Store, planned: set[str]) -> None:
         for pattern in step.files():
             expand(pattern)
         step.check()
+        step.check_recipe(Ahead(store, makes, {}, {}))
     except GristmillError as error:
         raise RecipeError(f"step {step.name!r}: {error}") from None
+
+
+def makers(steps: Sequence[Step]) -> dict[str, Step]:
+    """Each output of a recipe's steps -> the step that makes it."""
+    return {step.name + suffix: step for step in steps for suffix in step.outputs()}
 
 
 def absent(step: Step) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from gristmill.errors import GristmillError
 from gristmill.step import BYTES_A_TOKEN, Ahead, Step
 from gristmill.store import Dataset, Store
-from pipelines.ahead import absent, check_ahead
+from pipelines.ahead import absent, check_ahead, makers
 from pipelines.changes import explain_change
 from pipelines.fingerprint import Asked, ask
 from pipelines.inputs import built
@@ -97,10 +97,10 @@ def plan_recipe(
     amounts: dict[str, Amount] = {}
     versions: dict[str, str] = {}
     names = {step.name for step in loaded.steps}
-    makes: dict[str, Step] = {}
+    makes = makers(loaded.steps)
     for step in loaded.steps:
         if _declared(step) is None:
-            check_ahead(step, place, names)
+            check_ahead(step, place, names, makes)
         planned, amount = _plan_step(step, loaded, place, amounts, versions, limit)
         known = {name: (amount.documents, amount.tokens) for name, amount in amounts.items()}
         told = step.forecast(Ahead(place, makes, versions, known))
@@ -115,7 +115,6 @@ def plan_recipe(
             planned = replace(planned, warning=absent(step))
         plans[step.name] = planned
         for suffix, output in step.outputs().items():
-            makes[step.name + suffix] = step
             main = output.kind == step.outputs()[""].kind
             amounts[step.name + suffix] = amount if main else Amount(0, 0)
     return list(plans.values())

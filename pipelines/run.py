@@ -25,7 +25,7 @@ from gristmill.shards import totals
 from gristmill.step import Phase, Step, StepRun
 from gristmill.store import Dataset, Store
 from gristmill.task import RunInfo, TaskRecord, published
-from pipelines.ahead import absent, check_ahead
+from pipelines.ahead import absent, check_ahead, makers
 from pipelines.fingerprint import Asked, ask
 from pipelines.inputs import built, made_before, resolve_inputs
 from pipelines.local import Executor, LocalExecutor
@@ -86,13 +86,14 @@ def _run_steps(
     planned = {step.name for step in recipe.steps}
     chosen = [step for step in recipe.steps if only is None or step.name == only]
     before = made_before(only, recipe.steps, store, limit, progress) if only is not None else {}
+    makes = makers(recipe.steps)
     made: dict[str, str] = {}
     checked = False
     for place, step in enumerate(chosen):
         inputs = resolve_inputs(step, store, before | made, planned, only)
         if not checked and not built(store, step.name, ask(step, store, inputs, limit).fingerprint):
             for later in chosen[place:]:
-                check_ahead(later, store, planned)
+                check_ahead(later, store, planned, makes)
             if lines := [line for later in chosen[place:] if (line := absent(later))]:
                 raise RecipeError("; ".join(lines))
             checked = True

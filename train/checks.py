@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gristmill.errors import RecipeError
-from gristmill.step import StepRun
+from gristmill.step import Ahead, StepRun
 from train.machines import machine
-from train.models.sizes import check_sizes
+from train.models.sizes import check_positions, check_sizes
+from train.planned import config_of
 from train.rollout_checks import check_rollout
 from train.shared_checks import check_shared, surely_shared
 from train.spec import Advance, Rows
@@ -136,6 +137,17 @@ def check_inputs(step: Train, run: StepRun) -> None:
                 f"data.rows has {ref!r}, of kind {kind}, and the stage "
                 + ("a `teacher`: these rows hold its answers" if step.teachers else "no `teacher`")
             )
+
+
+def check_recipe(step: Train, ahead: Ahead) -> None:
+    """Raise RecipeError where the steps that make data and model do not fit each other."""
+    from mixtures.blend.step import Mixture
+
+    mixture = ahead.step(step.data) if isinstance(step.data, str) else None
+    if isinstance(mixture, Mixture) and (config := config_of(step, ahead)):
+        where = "init.config" if step.init.config else "model.patch"
+        longest = max(shape.seq for shape in mixture.shape)
+        check_positions(config.get("max_position_embeddings"), longest, where)
 
 
 def told(step: Train, run: StepRun) -> list[str]:

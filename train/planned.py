@@ -66,13 +66,14 @@ def _row_spans(spec: Rows, ahead: Ahead, unknown: list[str]) -> list[Spans]:
 
 
 def config_of(step: Train, ahead: Ahead) -> dict[str, Any] | None:
-    """The config of the model that a stage trains, where it is known; patches keep its shape."""
+    """The config of the model that a stage trains, where it is known."""
     if step.init.config:
         size = None if "vocab_size" in step.init.config else _vocabulary(step, ahead)
         filled = {} if size is None else {"vocab_size": size}
         return {**filled, **step.init.config}
     assert step.init.from_ is not None  # Init has one of them
-    return config_at(step.init.from_, ahead)
+    found = config_at(step.init.from_, ahead)
+    return {**found, **step.model.patch} if found else None
 
 
 def config_at(source: Source, ahead: Ahead) -> dict[str, Any] | None:

@@ -116,6 +116,9 @@ class Train(Step):
     def check(self) -> None:
         checks.check_stage(self)
 
+    def check_recipe(self, ahead: Ahead) -> None:
+        checks.check_recipe(self, ahead)
+
     def forecast(self, ahead: Ahead) -> dict[str, Any]:
         from train.forecast import forecast
 

@@ -80,3 +80,49 @@ def test_a_package_that_is_missing_is_told_before_the_first_step(
     ):
         _run_steps(recipe, Store(tmp_path), executor, progress, None, None)
     assert not (tmp_path / "n").exists()
+
+
+STAGES = """
+vars: {seq: 64, positions: 64, control: raw}
+steps:
+  - {name: web, use: curate, from: {jsonl: rows.jsonl}}
+  - {name: bpe, use: train_tokenizer, from: web, vocab_size: 300}
+  - {name: tokens, use: tokenize, from: web, tokenizer: bpe}
+  - {name: mix, use: mixture, sources: {web: tokens}, budget: 4k, shape: {seq: "${seq}", batch: 4}}
+  - name: base
+    use: train
+    kind: pretrain
+    data: mix
+    init: {config: {model_type: llama, max_position_embeddings: 32}, tokenizer: bpe}
+  - name: long
+    use: train
+    kind: pretrain
+    data: mix
+    init: base
+    model: {patch: {max_position_embeddings: "${positions}"}}
+  - {name: more, use: train, kind: pretrain, data: mix, init: long}
+  - {name: eval, use: evaluate, model: more, tasks: [{loss: web}], labels: {arm: raw, seed: 1}}
+  - {name: report, use: compare, evals: eval, control: "${control}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"base.init.config.max_position_embeddings": 64}, None),
+        ({}, "step 'base': init.config: max_position_embeddings is 32, the data has rows of 64"),
+        ({"seq": 32, "positions": 16}, "step 'long': model.patch: max_position_embeddings is 16"),
+        ({"seq": 32, "control": "rwa"}, "control is 'rwa', which no evaluation has as 'arm'"),
+    ],
+)
+def test_steps_that_do_not_fit_each_other_are_told_before_the_first_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, object], says: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "r.yaml").write_text(STAGES)
+    if says is None:
+        assert plan_recipe("r.yaml", set=setting)
+        return
+    with pytest.raises(RecipeError, match=says):
+        plan_recipe("r.yaml", set=setting)

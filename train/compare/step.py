@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 from gristmill.errors import RecipeError, nearest
 from gristmill.step import Ahead, Output, Phase, Step, StepRun, Task, TaskContext
 from gristmill.store import Store
+from train.evaluate.step import Evaluate
 from train.spec.base import Names
 
 FEW = 3  # seeds below which a t interval says little
@@ -60,6 +61,19 @@ class Compare(Step):
             )
         if self.runs and self.control not in self.runs:
             raise RecipeError(f"control is {self.control!r}{nearest(self.control, self.runs)}")
+
+    def check_recipe(self, ahead: Ahead) -> None:
+        steps = [ahead.step(ref) for ref in self.evals]
+        if not steps or self.by == "model" or not all(isinstance(s, Evaluate) for s in steps):
+            return
+        arms = {
+            str(s.labels[self.by]) for s in steps if isinstance(s, Evaluate) and self.by in s.labels
+        }
+        if self.control not in arms:
+            raise RecipeError(
+                f"control is {self.control!r}, which no evaluation has as {self.by!r}"
+                f"{nearest(self.control, arms)}"
+            )
 
     def forecast(self, ahead: Ahead) -> dict[str, Any]:
         return {"documents": 0, "tokens": 0}  # scores

@@ -81,18 +81,6 @@ def made(cls: type[PreTrainedConfig], options: Mapping[str, Any], where: str) ->
     return config
 
 
-def check_longest(config: PreTrainedConfig, longest: int | None, where: str) -> None:
-    """RecipeError where the data's rows are longer than the positions that the model knows."""
-    most = config.to_dict().get("max_position_embeddings")
-    if longest is None or most is None or longest <= most:
-        return
-    raise RecipeError(
-        f"{where}: max_position_embeddings is {most:,}, the data has rows of {longest:,} tokens; "
-        f"raise it (`max_position_embeddings: {longest}`), or make shorter rows (of `data: "
-        f"{{rows: …}}`: `max_length: {most}`)"
-    )
-
-
 def _class(model_type: str) -> type[PreTrainedConfig]:
     """The config class of a model that writes text."""
     if model_type not in CONFIG_MAPPING:

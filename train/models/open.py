@@ -17,7 +17,8 @@ from transformers.utils import logging
 from gristmill.errors import RecipeError
 from train.job import Job
 from train.models import adapters
-from train.models.config import check_longest, filled, folder_config, patched
+from train.models.config import filled, folder_config, patched
+from train.models.sizes import check_positions
 from train.models.vocabulary import check_size, longest_row, named, tokenizer_of
 from train.spec import ModelSpec
 from train.weights import soft_top_k
@@ -61,7 +62,7 @@ def open_model(job: Job) -> Opened:
             config = patched(config, step.model.patch)
         origin, key = named(job, step.init.from_), "model.patch"
     check_size(config.vocab_size, tokenizer, "init.config" if step.init.config else origin)
-    check_longest(config, longest_row(job), key)
+    check_positions(config.to_dict().get("max_position_embeddings"), longest_row(job), key)
     if step.init.config:
         made = AutoModelForCausalLM.from_config(config, attn_implementation=step.model.attention)
         opened = Opened(made, tokenizer, origin)

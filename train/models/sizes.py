@@ -137,6 +137,17 @@ def sizes_of(config: Mapping[str, Any]) -> Sizes | None:
     )
 
 
+def check_positions(most: int | None, longest: int | None, where: str) -> None:
+    """RecipeError where the data's rows are longer than the positions that the model knows."""
+    if longest is None or most is None or longest <= most:
+        return
+    raise RecipeError(
+        f"{where}: max_position_embeddings is {most:,}, the data has rows of {longest:,} tokens; "
+        f"raise it (`max_position_embeddings: {longest}`), or make shorter rows (of `data: "
+        f"{{rows: …}}`: `max_length: {most}`)"
+    )
+
+
 def check_sizes(config: Mapping[str, Any], where: str) -> None:
     """RecipeError for dimensions that do not fit one another, in a family that is known here."""
     family = str(config.get("model_type"))

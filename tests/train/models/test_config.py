@@ -11,11 +11,10 @@ from tests.extras import needs
 
 needs("torch", "transformers")
 
-from transformers import AutoConfig  # noqa: E402
 
 from tests.mixtures.make_tokens import tokenizer_files  # noqa: E402
 from tests.train.models.make_model import LAYERWISE, LLAMA, MIXTRAL, ids, make  # noqa: E402
-from train.models.config import check_longest, filled, patched  # noqa: E402
+from train.models.config import filled, patched  # noqa: E402
 
 TOKENIZER = tokenizer_files(300)
 PLAIN = {k: v for k, v in LLAMA.items() if k not in ("bos_token_id", "eos_token_id")}
@@ -140,10 +139,3 @@ def test_a_layerwise_model_is_patched_too() -> None:
     )
     assert config.rope_parameters["rope_theta"] == 1e6
     assert config.to_dict()["per_layer_config"] == before.to_dict()["per_layer_config"]
-
-
-def test_rows_longer_than_the_model_reads_are_refused() -> None:
-    config = AutoConfig.for_model(**{**LLAMA, "vocab_size": 300})
-    check_longest(config, 64, "init.config")
-    with pytest.raises(RecipeError, match=r"rows of 65 tokens; raise it"):
-        check_longest(config, 65, "init.config")
