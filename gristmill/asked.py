@@ -64,15 +64,15 @@ def _asked(build: dict[str, Any]) -> dict[str, Any]:
     return {**{key: build.get(key) for key in keys}, "files": files}
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"ops.0.rules": "c4"}` for nested mappings and lists."""
+def flat(value: Any, prefix: str = "", lists: bool = True) -> dict[str, Any]:
+    """`{"ops.0.rules": "c4"}` for nested mappings, and for lists unless they stay whole."""
     if isinstance(value, dict):
         items = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, list):
+    elif lists and isinstance(value, list):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
         return {prefix: value}
     found: dict[str, Any] = {}
     for key, item in items:
-        found |= flat(item, f"{prefix}.{key}" if prefix else key)
+        found |= flat(item, f"{prefix}.{key}" if prefix else key, lists)
     return found

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from gristmill.errors import keys_of
+
 _SHAPES = {
     "a mapping": ("dict", "Mapping"),
     "a list": ("list", "tuple", "set", "frozenset", "Sequence"),
@@ -92,7 +94,7 @@ def _shape(branch: Any, tag: str) -> str:
 def _told(branch: Any, tag: str) -> str:
     """A branch in words."""
     if is_model(branch):
-        keys = [field.alias or name for name, field in branch.model_fields.items()]
+        keys = keys_of(branch)
         return f"a mapping of {', '.join(keys[:8])}{', …' if len(keys) > 8 else ''}"
     return _shape(branch, tag) or tag
 

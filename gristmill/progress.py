@@ -52,6 +52,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
+def hours_told(hours: float) -> str:
+    """`0.2 s`, `3:07` or `1,200 hours`."""
+    return clock(hours * 3600) if hours < 100 else human(hours, "hours")
+
+
 class PhaseProgress:
     """One phase under way. Safe to call from several threads."""
 

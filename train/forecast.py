@@ -7,11 +7,11 @@ Limit: samples that a policy writes are not counted; activations are an estimate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gristmill.progress import human
+from gristmill.progress import hours_told, human
 from gristmill.step import Ahead
 from train.machines import Machine, machine
 from train.models.sizes import Sizes, sizes_of
@@ -161,12 +161,12 @@ def table_row(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         "memory": f"{memory / 1e9:.2f} GB{'' if found['fits'] else ' (too much)'}"
         if memory
         else "?",
-        "device hours": _known(found["device_hours"]),
-        "hours": _known(found["hours"]),
+        "device time": _known(found["device_hours"], hours_told),
+        "time": _known(found["hours"], hours_told),
         "machine": found["machine"],
         "unknown": "; ".join(found["unknown"]),
     }
 
 
-def _known(number: float | None) -> str:
-    return "?" if number is None else human(number)
+def _known(number: float | None, told: Callable[[float], str] = human) -> str:
+    return "?" if number is None else told(number)

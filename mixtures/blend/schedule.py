@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gristmill.errors import RecipeError, explain, nearest
+from gristmill.errors import RecipeError, explain, keys_of, nearest
 
 RAMP_STEPS = 16
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
@@ -216,7 +216,7 @@ def parsed(model: type[BaseModel], value: Any, where: str) -> Any:
     """One entry as its model; RecipeError that says where it stands."""
     if isinstance(value, model):
         return value
-    known = [field.alias or name for name, field in model.model_fields.items()]
+    known = keys_of(model)
     if not isinstance(value, dict):
         raise RecipeError(f"{where} is {value!r}: write a mapping of {', '.join(known)}")
     for key in value:

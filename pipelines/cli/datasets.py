@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gristmill.asked import flat
 from gristmill.errors import StoreError, nearest
 from gristmill.progress import clock, human
 from gristmill.store import Dataset, Store
@@ -104,7 +105,7 @@ def show_dataset(
         return
     facts = summary["build"].pop("facts", {})
     shown = {**summary, **{f"build.{key}": value for key, value in summary.pop("build").items()}}
-    shown |= _by_path(facts, "facts")
+    shown |= flat(facts, "facts", lists=False)
     shown["bytes"] = human(shown["bytes"], "B")
     of_rows = {"rows", "text_bytes", "shards", "counted"} if dataset.is_folder else set()
     shown = {key: value for key, value in shown.items() if key not in {"build", *of_rows}}
@@ -120,16 +121,6 @@ def show_dataset(
         show(drops, format, ["state", "op", "reason", "rows", "share"], title="funnel")
     if tokens := goodput(build):
         show(tokens, format, title="what became of the tokens written")
-
-
-def _by_path(value: Any, path: str) -> dict[str, Any]:
-    """`{"facts.advance.met_at": 120}`: a line for each value of nested mappings."""
-    if not isinstance(value, dict):
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _by_path(inner, f"{path}.{key}")
-    return found
 
 
 def _config_lines(config: dict[str, Any]) -> list[dict[str, Any]]:

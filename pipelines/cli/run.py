@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gristmill.progress import Progress, clock, human
+from gristmill.progress import Progress, hours_told, human
 from gristmill.store import Dataset
 from pipelines.cli.options import (
     FormatOption,
@@ -109,7 +109,7 @@ def plan(
     if stages and format is Format.table:
         from train.forecast import table_row
 
-        show([_with_times(table_row(name, stage), stage) for name, stage in stages.items()], format)
+        show([table_row(name, stage) for name, stage in stages.items()], format)
     for step in steps:
         if step.warning:
             print(f"warning: {step.warning}", file=sys.stderr)
@@ -126,23 +126,10 @@ def _table_row(row: dict[str, Any]) -> dict[str, Any]:
         "why": row["why"],
         "documents": human(row["documents"]) if row["documents"] else "",
         "tokens": human(row["tokens"]) if row["tokens"] else "",
-        "core time": _time(row["core_hours"]) if row["core_hours"] else "",
+        "core time": hours_told(row["core_hours"]) if row["core_hours"] else "",
         "disk": human(row["disk_bytes"], "B"),
         "forecast": "from this store" if row["measured"] else "default rates",
     }
-
-
-def _with_times(row: dict[str, Any], stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage's line with its hours as people read them."""
-    told = {}
-    for key, value in row.items():
-        hours = stage.get(key.replace(" ", "_")) if key.endswith("hours") else None
-        told[key.replace("hours", "time")] = value if hours is None else _time(hours)
-    return told
-
-
-def _time(hours: float) -> str:
-    return clock(hours * 3600) if hours < 100 else human(hours, "hours")
 
 
 @app.command()

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from train.losses.sequences import distance, strayed
-from train.rl.ranks import summed
+from train.losses.sequences import PreferenceObjective, distance, strayed
+from train.ranks import summed
 from train.spec.losses.preference import Kto
 from train.trainer import Batch, StageTrainer
 
@@ -21,9 +21,7 @@ from train.trainer import Batch, StageTrainer
 class KtoTrainer(StageTrainer):
     """A step knows how far the policy is from the reference before it learns."""
 
-    def __init__(self, *args: Any, spec: Kto, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._spec = spec
+    objective: PreferenceObjective
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
@@ -31,7 +29,9 @@ class KtoTrainer(StageTrainer):
         batches, counted = super().get_batch_samples(epoch_iterator, num_batches, device)
         batches = [{name: each.to(device) for name, each in batch.items()} for batch in batches]
         with self.compute_loss_context_manager():
-            measure(self.model, batches, self._spec)
+            spec = self.objective.spec
+            assert isinstance(spec, Kto)  # whose stage this is
+            measure(self.model, batches, spec)
         return batches, counted
 
 

@@ -26,20 +26,13 @@ def open_stage(job: Job, opened: Opened) -> Stage:
         logp = reference_logp(job, examples, lambda: _reference(job, opened), loss.mask_formatting)
         examples.columns["reference"] = logp
         gc.collect()
-    if not isinstance(loss, Kto):
-        return Stage(opened.model, examples, loss.open())
-    spec = loss
+    objective = loss.open()
 
     def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> KtoTrainer:
-        return KtoTrainer(
-            args=TrainingArguments(**arguments),
-            objective=spec.open(),
-            by_tokens=False,
-            spec=spec,
-            **given,
-        )
+        arguments_ = TrainingArguments(**arguments)
+        return KtoTrainer(args=arguments_, objective=objective, by_tokens=False, **given)
 
-    return Stage(opened.model, examples, loss.open(), trainer)
+    return Stage(opened.model, examples, objective, trainer if isinstance(loss, Kto) else None)
 
 
 def _reference(job: Job, opened: Opened) -> Any:

@@ -20,11 +20,11 @@ from train.data.rows import keep_template, parts
 from train.job import Job
 from train.kinds.stage import Stage
 from train.models.open import Opened
+from train.ranks import any_rank
 from train.rl.critic import attach, detached
 from train.rl.frozen import reference_of, teacher_of
 from train.rl.objective import PolicyObjective
 from train.rl.prompts import PromptBatches
-from train.rl.ranks import any_rank
 from train.rl.read import order, read_prompts
 from train.rl.rewards import open_rewards
 from train.rl.rollout import Rollouts

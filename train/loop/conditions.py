@@ -1,7 +1,7 @@
 """Whether a stage may end: evaluations of the model as it is, on the way.
 
 In: the stage's `advance`, the model. Out: its numbers, and whether all conditions hold.
-Shown by: `advance: {when: [{task: copy, metric: exact, reaches: 0.9}]}`; columns `advance/TITLE`.
+Shown by: `advance: {when: [{task: copy, metric: whole, reaches: 0.9}]}`; columns `advance/TITLE`.
 Limit: the weights of the step are looked at, not their average.
 
 The first look is before the first step, so that a task that cannot be asked ends the stage at once.
@@ -13,33 +13,30 @@ from __future__ import annotations
 
 import json
 import os
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
-from torch import distributed
 
 from gristmill.errors import RecipeError
 from gristmill.rng import derive_seed
 from gristmill.store import Store
 from synth.engines.rendering import load_rendering
+from train.draws import draws_kept
 from train.evaluate.bench import UNKNOWN_LENGTH, Bench, Machine, close, open_bench
 from train.evaluate.results import ALL, Score
 from train.evaluate.spec import TaskSpec
 from train.job import Job
 from train.loop.guard import Stopped
+from train.ranks import of_first
 from train.spec import Condition
 
 FILE = "advance.json"  # below the job's work folder: what was found before the first step
 FOLDER = "asked"  # tokenizer and config of the model that is asked
 
 Found = dict[str, float]  # by the condition's title
-T = TypeVar("T")
 
 
 class Conditions:
@@ -50,6 +47,7 @@ class Conditions:
     ) -> None:
         assert job.step.advance is not None  # the loop asks for none otherwise
         self.job, self.spec, self._say = job, job.step.advance, say
+        self._device = model.device
         self._better: dict[str, str] = {}
         self._bench = self._open(model, files)
         self._base: Found = {}
@@ -57,7 +55,7 @@ class Conditions:
     def begin(self, model: Any) -> Found:
         """Before the first step, or where the stage goes on: what was found at its beginning."""
         file = Path(self.job.work) / FILE
-        kept = _of_first(json.loads(file.read_text()) if file.is_file() else None)
+        kept = of_first(json.loads(file.read_text()) if file.is_file() else None)
         if kept is not None:
             self._base, self._better = kept["base"], kept["better"]
             return dict(kept["start"])
@@ -113,7 +111,7 @@ class Conditions:
             model.generation_config.save_pretrained(folder)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", UNKNOWN_LENGTH)
         rendering = load_rendering(folder, step.name, context)
-        machine = Machine(device=str(model.device), threads=torch.get_num_threads())
+        machine = Machine(device=str(self._device), threads=torch.get_num_threads())
         seed = derive_seed(step.seed, "advance")
         store = Store(job.store)
         return Bench(
@@ -123,7 +121,7 @@ class Conditions:
     def _measure(self, model: Any) -> Found:
         training = model.training
         model.eval()
-        with torch.no_grad(), draws_kept():
+        with torch.no_grad(), draws_kept(self._device):
             found = self._ask(replace(self._bench, model=model))
         model.train(training)
         return found
@@ -132,7 +130,7 @@ class Conditions:
         """Of the model that the stage began from, before what the stage changes in it."""
         source = self.job.step.init.from_
         assert source is not None  # train.checks: `recovers` needs one
-        with torch.no_grad(), draws_kept():
+        with torch.no_grad(), draws_kept(self._device):
             found = self._ask(open_bench(source, self._bench))
         close()
         torch.set_num_threads(self._bench.machine.threads or 1)
@@ -156,7 +154,7 @@ class Conditions:
                 )
             self._better[condition.title] = score.better
             found[condition.title] = score.value
-        return _of_first(found)
+        return of_first(found)
 
 
 def whole(task: TaskSpec, bench: Bench) -> dict[str, Score]:
@@ -166,22 +164,3 @@ def whole(task: TaskSpec, bench: Bench) -> dict[str, Score]:
         for score in task.measure(bench).scores
         if score.source == ALL and score.length is None and score.depth is None
     }
-
-
-def _of_first(found: T) -> T:
-    """What the first rank has, on all."""
-    if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return found
-    shared = [found]
-    distributed.broadcast_object_list(shared, src=0)
-    return shared[0]
-
-
-@contextmanager
-def draws_kept() -> Iterator[None]:
-    """A look leaves the random numbers of the training as they were."""
-    python, array = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(python)
-    np.random.set_state(array)

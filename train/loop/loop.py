@@ -19,7 +19,6 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
-from transformers.utils import logging as transformers_logging
 
 from gristmill.file_sets import BESIDE
 from train.data.plan import PlanBatches
@@ -64,7 +63,6 @@ class Loop:
         self.job, self.stage, self._tokenizer = job, stage, tokenizer
         self.work = Path(job.work)
         self.work.mkdir(parents=True, exist_ok=True)
-        transformers_logging.disable_progress_bar()
         self._use_cache = stage.model.config.use_cache  # Trainer turns it off, for good
         self._outline = outline(stage.model) if sharded(job) else None
         batches, step = stage.batches, job.step

@@ -23,6 +23,8 @@ from train.models.vocabulary import check_size, longest_row, named, tokenizer_of
 from train.spec import ModelSpec
 from train.weights import soft_top_k
 
+logging.disable_progress_bar()  # of each tensor's loading; the step shows its own
+
 __all__ = ["Opened", "load_folder", "open_model", "tokenizer_of"]
 
 
@@ -82,7 +84,6 @@ def load_folder(
     folder: Path, model: ModelSpec | None = None, config: PreTrainedConfig | None = None
 ) -> PreTrainedModel:
     """A model folder in float32 (or quantised, as `model` says), an adapter beside it merged."""
-    logging.disable_progress_bar()  # of each tensor's loading; the step shows its own
     spec = model or ModelSpec()
     options = adapters.quantized(spec.quantize) if spec.quantize else {}
     loaded = AutoModelForCausalLM.from_pretrained(

@@ -21,7 +21,7 @@ from train.losses.policy import (
     token_weights,
     whitened,
 )
-from train.rl.ranks import summed
+from train.ranks import summed
 from train.spec.losses.on_policy import OnPolicy
 from train.spec.losses.policy import Grpo, Mdloo, PolicyLoss, Ppo, Rloo
 from train.trainer import Batch

@@ -18,11 +18,11 @@ import torch
 
 from gristmill.rng import derive_seed
 from train.losses.policy import moments, token_logps
+from train.ranks import summed
 from train.rl.forward import in_columns, laid_out, passed, targets
 from train.rl.judged import add_advantages, reward_log, weigh
 from train.rl.objective import PolicyObjective
 from train.rl.prompts import Prompt
-from train.rl.ranks import summed
 from train.rl.rewards import Rewards
 from train.rl.sample import Drawing, Write, Written
 from train.spec import Rollout

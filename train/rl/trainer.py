@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from train.ranks import summed
 from train.rl.held import Held
 from train.rl.judged import sum_of
-from train.rl.ranks import summed
 from train.rl.rollout import Rollouts
 from train.trainer import Batch, StageTrainer
 

@@ -12,19 +12,17 @@ distribution that is left, the policy's of the whole.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from gristmill.errors import GristmillError, RecipeError
 from synth.engines import vllm_core
+from train.draws import draws_kept
 from train.losses.policy import token_logps
 from train.rl.forward import in_columns, laid_out, passed, targets
 from train.rl.sample import Drawing, Written
@@ -52,7 +50,7 @@ class VllmWriter:
         seeds: Sequence[int],
         how: Drawing,
     ) -> list[Written]:
-        with _randomness_kept(policy.device):
+        with draws_kept(policy.device):  # vLLM seeds all generators as it opens
             base = policy.get_base_model() if self._adapted else policy
             if self._core is None:
                 self._core = self._open(base)
@@ -192,16 +190,3 @@ def _cache_bytes(config: Any, longest: int, dtype: str) -> int:
     tokens = -(-longest // BLOCK) * BLOCK
     width = 4 if dtype == "float32" else 2
     return int(2 * config.num_hidden_layers * heads * size * tokens * width)
-
-
-@contextlib.contextmanager
-def _randomness_kept(device: torch.device) -> Iterator[None]:
-    """vLLM seeds all generators as it opens and draws from them as it writes; the policy's own
-    draws, dropout's, must not depend on that."""
-    python, numbers = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numbers)

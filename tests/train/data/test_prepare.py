@@ -18,18 +18,10 @@ from tests.train.data.make_rows import (  # noqa: E402
     prepared,
     put_chats,
     put_pairs,
-    put_tokenizer,
     some_pairs,
     stage,
     turns,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    found = Store(tmp_path / "store")
-    put_tokenizer(found)
-    return found
 
 
 def texts(made: Any, tokenizer: Any) -> list[str]:

@@ -16,20 +16,11 @@ needs("torch", "transformers")
 from tests.train.data.make_rows import (  # noqa: E402
     prepared,
     put_chats,
-    put_tokenizer,
     stage,
     turns,
 )
 from train.data import prepare  # noqa: E402
 from train.data.prepared import Prepared  # noqa: E402
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    found = Store(tmp_path / "store")
-    put_tokenizer(found)
-    return found
-
 
 WHERE = "score % 3 != 1 and score < 20"
 

@@ -23,8 +23,8 @@ from tests.train.loop.make_stage import (  # noqa: E402
     make_mixture,
     weights,
 )
+from train.draws import draws_kept  # noqa: E402
 from train.job import Job  # noqa: E402
-from train.loop.conditions import draws_kept  # noqa: E402
 from train.loop.logs import FILE, read_lines  # noqa: E402
 
 LOSS: dict[str, Any] = {"task": {"loss": "mix/held"}, "metric": "loss"}

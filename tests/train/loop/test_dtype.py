@@ -14,13 +14,9 @@ needs("torch", "transformers", "accelerate")
 import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from tests.train.killed import killed_after  # noqa: E402
 from tests.train.loop.make_stage import finish, make_job, make_mixture, weights  # noqa: E402
-from train.job import Job  # noqa: E402
-from train.run import OUT, run  # noqa: E402
-
-
-class Killed(Exception):
-    """Stands for a kill."""
+from train.run import OUT  # noqa: E402
 
 
 @pytest.mark.slow
@@ -44,16 +40,3 @@ def test_bfloat16_goes_on_bitwise_and_leaves_float32(tmp_path: Path) -> None:
     folder = Path(jobs[1].work) / OUT
     assert {p.dtype for p in load_file(folder / "model.safetensors").values()} == {torch.float32}
     assert json.loads((folder / "config.json").read_text())["dtype"] == "float32"
-
-
-def killed_after(job: Job, steps: int) -> None:
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if done >= steps:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(job, advance, lambda _: None)

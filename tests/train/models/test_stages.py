@@ -23,6 +23,7 @@ from mixtures.blend.step import Mixture  # noqa: E402
 from tests.make_store import put  # noqa: E402
 from tests.mixtures.make_tokens import MakeTokens, tokenizer_files  # noqa: E402
 from tests.run_step import InProcess, run_step  # noqa: E402
+from tests.train.killed import killed_after  # noqa: E402
 from tests.train.models.make_model import LAYERWISE, LLAMA, MIXTRAL  # noqa: E402
 from train.forecast import forecast  # noqa: E402
 from train.job import Job  # noqa: E402
@@ -119,10 +120,6 @@ def test_an_adapter_apart_is_part_of_the_version(store: Store) -> None:
     assert facts(more)["parameters"] == facts(store["models/base"])["parameters"]
 
 
-class Killed(Exception):
-    """As far as a stage can tell, the machine is gone."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
@@ -144,17 +141,9 @@ def test_a_killed_stage_goes_on_bitwise(store: Store, tmp_path: Path, given: Any
         name="models/x", use="train", **{"kind": "pretrain", "data": "mix/a", **given, "run": run_}
     )
     inputs = {ref: store[ref].ref for ref in step.inputs()}
-    steps = [0]
-
-    def kill(count: int) -> None:
-        steps[0] += count
-        if steps[0] == 5:
-            raise Killed
-
     whole = train_run(Job(step, str(store.path), inputs, str(tmp_path / "a")), unwatched, print)
     job = Job(step, str(store.path), inputs, str(tmp_path / "b"))
-    with pytest.raises(Killed):
-        train_run(job, kill, print)
+    killed_after(job, 5)
     again = train_run(job, unwatched, print)
     first, second = (load_file(made.folder / "model.safetensors") for made in (whole, again))
     assert first.keys() == second.keys()

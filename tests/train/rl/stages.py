@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from gristmill.store import Store
 from tests.make_store import put
 from tests.run_step import InProcess, run_step
+from tests.train import killed
 from tests.train.data.make_rows import prepared, rows_folder
 from tests.train.rl.tiny_policy import new_model, rows, save
 from train.job import Job
@@ -92,21 +92,8 @@ def apart(one: Made, other: Made) -> float:
     return max(float((pairs[0][n] - pairs[1][n]).abs().max()) for n in pairs[0])
 
 
-class Killed(Exception):
-    """Stands for a kill."""
-
-
 def killed_after(home: Path, store: Store, step: Train, steps: int) -> Made:
     """Run, be killed after so many steps, and go on."""
     job = a_job(home, store, step, "killed")
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if done >= steps:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(job, advance, lambda _: None)
+    killed.killed_after(job, steps)
     return run(job, lambda _: None, lambda _: None)

@@ -26,10 +26,11 @@ from tests.train.data.make_rows import (  # noqa: E402
     some_pairs,
     stage,
 )
+from tests.train.killed import killed_after  # noqa: E402
 from tests.train.loop.make_stage import finish, make_job, make_mixture, weights  # noqa: E402
 from tests.train.weights.tiny import load, logits, tensors  # noqa: E402
 from train.job import Job  # noqa: E402
-from train.run import OUT, run  # noqa: E402
+from train.run import OUT  # noqa: E402
 from train.spec import Optim  # noqa: E402
 from train.step import Train  # noqa: E402
 from train.weights.step import Checkpoint  # noqa: E402
@@ -40,27 +41,9 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-class Killed(Exception):
-    """Raised in the middle of a stage."""
-
-
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return make_mixture(tmp_path_factory.mktemp("store"))
-
-
-def stop_and_go(job: Job, after: int) -> None:
-    """Run a job that ends after so many steps, and then again to its end."""
-    left = [after]
-
-    def advance(steps: int) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(job, advance, lambda _: None)
-    finish(job)
 
 
 @pytest.mark.slow
@@ -72,7 +55,8 @@ def test_a_stage_that_goes_on_ends_with_the_same_bytes(
     whole = make_job(mixture, tmp_path / "whole", **changes)
     finish(whole)
     torn = make_job(mixture, tmp_path / "torn", **changes)
-    stop_and_go(torn, 13)
+    killed_after(torn, 13)
+    finish(torn)
     assert weights(torn) == weights(whole)
     found = load(tmp_path / "whole" / OUT)  # no key too many, none missing
     matrix = tensors(tmp_path / "whole" / OUT)["model.layers.1.mlp.up_proj.weight"]
@@ -139,7 +123,8 @@ def test_updates_are_merged_with_what_sft_changed(tmp_path: Path) -> None:
     along = torch.cosine_similarity(difference.flatten(), (start - base).flatten(), dim=0)
     assert float(along) > 0.9  # further in the direction of SFT
     torn = preference(tmp_path, 0.02, 0.0, 1)
-    stop_and_go(torn, 3)
+    killed_after(torn, 3)
+    finish(torn)
     assert weights(torn) == weights(sparse)
 
 
