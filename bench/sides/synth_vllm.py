@@ -67,10 +67,10 @@ def open_raw(model: str, documents: str, tokens: int, temperature: float, contex
     With its core in this process (VLLM_ENABLE_V1_MULTIPROCESSING=0) it took the same time.
     """
     os.environ.pop("OMP_NUM_THREADS", None)
-    from synth.engines import vllm_core
+    from synth.engines import vllm_core, vllm_environment
     from synth.engines.vllm import VllmSpec, arguments_of
 
-    vllm_core.quiet()
+    vllm_environment.quiet()
     spec = VllmSpec(model=model, max_model_len=context)
     arguments = arguments_of(spec, context, vllm_core.on_cpu())
     from transformers import AutoTokenizer

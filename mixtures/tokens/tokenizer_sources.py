@@ -92,7 +92,8 @@ def _download(source: Hub) -> dict[str, bytes]:
         try:
             path = hf_hub_download(source.hub, name, revision=source.revision)
         except LocalEntryNotFoundError as error:
-            raise GristmillError(f"tokenizer {source.hub!r}: {error}") from None
+            why = f" ({error.__cause__})" if error.__cause__ else ""
+            raise GristmillError(f"tokenizer {source.hub!r}: {error}{why}") from None
         except EntryNotFoundError:
             continue
         except (OSError, ValueError) as error:

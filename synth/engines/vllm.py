@@ -18,7 +18,7 @@ from pydantic import Field
 
 from gristmill.errors import RecipeError
 from synth.calls import Answer, EngineDied, Failure, Ready
-from synth.engines import vllm_core, vllm_params
+from synth.engines import vllm_core, vllm_environment, vllm_params
 from synth.engines.local import LocalEngine, LocalSpec
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, that vLLM has room for
@@ -101,7 +101,7 @@ class VllmEngine(LocalEngine):
     def start(self) -> None:
         self.close()
         spec, limit = self.spec, self.rendering.max_len  # a hub id is fetched here, if at all
-        vllm_core.quiet()
+        vllm_environment.quiet()
         cpu = vllm_core.on_cpu()
         arguments = arguments_of(spec, limit, cpu)
         vllm_core.check_extra(spec.extra, set(arguments) | set(type(spec).model_fields))

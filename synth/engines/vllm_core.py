@@ -1,4 +1,4 @@
-"""A loaded vLLM: its environment, its engine arguments, and an end that leaves no process behind.
+"""A loaded vLLM: its engine arguments, and an end that leaves no process behind.
 
 In: EngineArgs and where the core runs. Out: vLLM's LLMEngine; `shut` frees it.
 Shown by: `python -m pytest tests/synth/engines/test_vllm.py`.
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gristmill.errors import RecipeError, nearest
+from synth.engines.vllm_environment import loading, no_hub
 
 # Ends the processes that it is told of when our end of its pipe closes, whatever closed it: vLLM's
 # core would outlive a parent that was killed with -9, and keep its memory. A pidfd names a
@@ -38,14 +39,6 @@ for fd in held:
     except OSError:
         pass
 """
-
-
-def quiet() -> None:
-    """vLLM's logs: warnings only and never on stdout, unless the user's environment says more."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def on_cpu() -> bool:
@@ -107,7 +100,7 @@ class Core:
         self.own_process = own_process
         self._warden = _Warden() if own_process else None
         try:
-            with _environment(own_process), self._watched():
+            with loading(own_process), no_hub(), self._watched():
                 self.engine: Any = LLMEngine.from_engine_args(
                     EngineArgs(**arguments), enable_multiprocessing=own_process
                 )
@@ -208,34 +201,3 @@ def _shared_groups_kept() -> Iterator[None]:
         yield
     finally:
         core.cleanup_dist_env_and_memory = take_away
-
-
-@contextlib.contextmanager
-def _environment(own_process: bool) -> Iterator[None]:
-    """What vLLM reads from the environment while it loads, given back afterwards.
-
-    Our workers run with OMP_NUM_THREADS=1; the model may use all cores that we may.
-    """
-    import torch
-
-    cores = len(os.sched_getaffinity(0))
-    wanted = {
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if own_process else "0",
-        "OMP_NUM_THREADS": str(cores),
-    }
-    before = {name: os.environ.get(name) for name in [*wanted, "LD_PRELOAD"]}
-    threads, set_threads = torch.get_num_threads(), torch.set_num_threads
-    os.environ.update(wanted)
-    if not own_process:
-        torch.set_num_threads(cores)
-    try:
-        yield
-    finally:
-        torch.set_num_threads = set_threads  # vLLM's CPU worker replaces it by one that only warns
-        if own_process:
-            torch.set_num_threads(threads)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

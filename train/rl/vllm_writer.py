@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from gristmill.errors import GristmillError, RecipeError
-from synth.engines import vllm_core
+from synth.engines import vllm_core, vllm_environment
 from train.draws import draws_kept
 from train.losses.policy import token_logps
 from train.rl.forward import in_columns, laid_out, passed, targets
@@ -76,7 +76,7 @@ class VllmWriter:
         config = copy.deepcopy(base.config)
         config.architectures = [type(base).__name__]
         config.save_pretrained(self._folder)
-        vllm_core.quiet()
+        vllm_environment.quiet()
         threads = torch.get_num_threads()
         try:
             return vllm_core.Core(self._arguments(config), own_process=False)

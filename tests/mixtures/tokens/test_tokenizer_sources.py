@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -56,8 +56,9 @@ class _Model(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         content = self.files.get(self.path.removeprefix(f"/org/name/resolve/{COMMIT}/"))
-        self.send_response(200 if content is not None else 404)
-        if content is None:
+        closed = self.path.startswith("/org/closed/")
+        self.send_response(200 if content is not None else 403 if closed else 404)
+        if content is None and not closed:
             self.send_header("X-Error-Code", "EntryNotFound")
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{abs(hash(self.path)):040x}"')
@@ -72,7 +73,7 @@ class _Model(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _Model)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -97,8 +98,9 @@ def test_a_hub_gives_the_files_of_a_commit(hub: str, tmp_path: Path) -> None:
     done = ask(hub, tmp_path, "org/name")
     assert done.returncode == 0, done.stderr
     assert eval(done.stdout) == {name: len(content) for name, content in _Model.files.items()}
-    (wrong,) = ask("http://127.0.0.1:9", tmp_path / "other", "org/name").stderr.splitlines()[-1:]
-    assert "tokenizer 'org/name'" in wrong
+    closed = ask(hub, tmp_path, "org/closed")
+    assert closed.returncode != 0
+    assert "tokenizer 'org/closed'" in closed.stderr and "403" in closed.stderr
 
 
 def test_a_branch_is_no_commit() -> None:

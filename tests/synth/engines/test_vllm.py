@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 GREEDY = Sampling(max_tokens=12, temperature=0)
 WARM = Sampling(max_tokens=12, temperature=1.0)
+TOLD = os.environ.get("HF_HUB_OFFLINE")
 SMALL = {"dtype": "float32", "kv_cache_gb": 0.25}
 
 
@@ -92,6 +93,13 @@ def test_greedy_answers_are_those_of_transformers(
         if sampling.logprobs:
             assert ours.token_logprobs == pytest.approx(theirs.token_logprobs, abs=1e-3)
             assert [top[0] for top in ours.top_ids] == [top[0] for top in theirs.top_ids]
+
+
+def test_a_hub_may_be_asked_after_a_model_has_loaded(engine: Any) -> None:
+    from huggingface_hub import is_offline_mode
+
+    assert os.environ.get("HF_HUB_OFFLINE") == TOLD
+    assert is_offline_mode() == (TOLD is not None and TOLD.upper() in {"1", "ON", "YES", "TRUE"})
 
 
 def test_scores_are_those_of_transformers(engine: Any, plain: Any) -> None:
