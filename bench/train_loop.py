@@ -48,16 +48,16 @@ def model(hidden: int, layers: int, vocabulary: int, context: int) -> dict[str, 
     }
 
 
-def mixtures(seq: int, batch: int, steps: int) -> Path:
+def mixtures(seq: int, batch: int, steps: int, vocabulary: int = VOCABULARY) -> Path:
     """A store with the mixtures `row` and `document`, by how documents attend."""
-    path, temporary, there = corpora.fresh_path(f"train-{seq}-{batch}-{steps}")
+    path, temporary, there = corpora.fresh_path(f"train-{seq}-{batch}-{steps}-{vocabulary}")
     if there:
         return path
     shutil.rmtree(temporary, ignore_errors=True)
     store, budget = Store(temporary), seq * batch * steps
     for seed, name in enumerate(("web", "news")):
         made = {"documents": budget // 200, "lengths": (20, 800), "seed": seed, "prefix": name}
-        step = MakeTokens(name=f"tokens/{name}", use="make", vocabulary=VOCABULARY, **made)
+        step = MakeTokens(name=f"tokens/{name}", use="make", vocabulary=vocabulary, **made)
         run_step(step, store, executor=InProcess())  # type: ignore[arg-type]
     given = {"sources": {"web": "tokens/web", "news": "tokens/news"}, "weights": "uniform"}
     given |= {"use": "mixture", "budget": budget, "shape": [{"seq": seq, "batch": batch}]}

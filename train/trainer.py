@@ -142,12 +142,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers is not read b
         if not self.by_tokens or not batch_samples:
             return None
         counted = sum((b["labels"][:, 1:] != IGNORED).sum() for b in batch_samples)
-        total = torch.as_tensor(counted).to(device)
+        total = torch.as_tensor(counted)
         if self.args.world_size > 1:
+            total = total.to(device)
             distributed.all_reduce(total)
-        if self.watchdog is not None:
+        if self.watchdog is not None:  # before it is sent: a GPU is not waited for
             self.watchdog.check_labels(self.state.global_step, int(total))
-        return total
+        return total.to(device)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The norm before clipping; a step that is no number ends the run before its update."""

@@ -54,7 +54,9 @@ def open_bare(config: dict[str, Any], seq: int, batch: int, steps: int) -> Job:
     return Job(run=run, packages=["torch", "transformers"])
 
 
-def _opened(store: str, mixture: str, config: dict[str, Any], **run: Any) -> Any:
+def opened(
+    store: str, mixture: str, config: dict[str, Any], dtype: str = "float32", **run: Any
+) -> Any:
     """A stage's loop, ready to train."""
     from gristmill.store import Store
     from train.job import Job as StageJob
@@ -65,7 +67,8 @@ def _opened(store: str, mixture: str, config: dict[str, Any], **run: Any) -> Any
 
     given = {"name": "models/bench", "use": "train", "kind": "pretrain", "data": mixture}
     given |= {"init": {"config": {k: v for k, v in config.items() if k != "vocab_size"}}}
-    given |= {"optim": SPEC, "run": {"threads": 1, "device": "cpu", "save_every": 0.999, **run}}
+    given |= {"optim": SPEC, "model": {"dtype": dtype}}
+    given |= {"run": {"threads": 1, "device": "cpu", "save_every": 0.999, **run}}
     step = Train.model_validate(given)
     refs = {ref: Store(store)[ref].ref for ref in step.inputs()}
     job = StageJob(step, store, refs, str(scratch("train-")))
@@ -84,7 +87,7 @@ def open_stage_over(store: str, mixture: str, config: dict[str, Any]) -> Job:
     def before() -> None:
         for loop in held:
             shutil.rmtree(loop.work, ignore_errors=True)
-        held[:] = [_opened(store, mixture, config)]
+        held[:] = [opened(store, mixture, config)]
 
     def run() -> dict[str, Any]:
         loop = held[0]
@@ -105,14 +108,14 @@ def open_huge(store: str, config: dict[str, Any]) -> Job:
 
     def run() -> dict[str, Any]:
         begin = time.perf_counter()
-        loop = _opened(store, "mix", config, micro_batch=8)
+        loop = opened(store, "mix", config, micro_batch=8)
         loop.run.trainer.objective = reached
-        opened = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
         try:
             loop.train()
         except Reached:
             pass
-        found = {"opened_s": opened, "steps": loop.stage.batches.steps}
+        found = {"opened_s": seconds, "steps": loop.stage.batches.steps}
         shutil.rmtree(Path(loop.work), ignore_errors=True)
         return found
 
