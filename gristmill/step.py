@@ -67,6 +67,7 @@ class Phase:
     worker_setup: Callable[[], Any] | None = None  # built once a worker: ctx.state
     unit: str = "B"
     workers: int | None = None  # at most so many at once: a model that fills the machine
+    saves: bool = False  # its tasks save what they have when asked to stop: gristmill.stopping
 
 
 @dataclass(slots=True)

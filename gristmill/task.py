@@ -181,6 +181,9 @@ def execute(
         _publish(folder, home / task_id)
         failed.unlink(missing_ok=True)
         return None
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         record = describe(task_id, error)

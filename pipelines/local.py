@@ -7,28 +7,28 @@ Shown by: `gristmill run RECIPE --workers 4`. Limit: one machine; tasks are the 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections import Counter, deque
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from gristmill.errors import TaskError
 from gristmill.live import sign_in
-from gristmill.marker import read_marker
 from gristmill.redact import redact
 from gristmill.step import Phase, Task
-from gristmill.task import RunInfo, crashes, published
+from gristmill.stopping import Interrupted, asked, ready, stoppable
+from gristmill.task import RunInfo, published
+from pipelines.crashes import died, hopeless, note_crash
 from pipelines.failures import explain_failure
-from pipelines.worker import receive, send
+from pipelines.worker import STOP, receive, send
 
-MAX_CRASHES = 20  # records laid aside in one task before it counts as failed
 MAX_UNMARKED = 3  # deaths of a worker with no record in hand, in one task of one run
+LOOK = 0.2  # seconds between two looks for a request to stop
 
 
 class Shown(Protocol):
@@ -40,12 +40,18 @@ class Shown(Protocol):
     def say(self, state: str) -> None:
         """What a task says of itself."""
 
+    def note(self, text: str) -> None:
+        """A line of its own."""
+
 
 class Executor(Protocol):
     """What the runner asks of any executor: local, Ray, Slurm."""
 
     def run(self, phase: Phase, info: RunInfo, shown: Shown) -> None:
-        """Return when every task of the phase has its record; raise TaskError otherwise."""
+        """Return when every task of the phase has its record; raise TaskError otherwise.
+
+        Interrupted, when tasks have saved what they had: they were asked to stop.
+        """
 
 
 class LocalExecutor:
@@ -54,6 +60,7 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[bytes]] = []
         self._holder: subprocess.Popen[bytes] | None = None  # ran a phase of few workers last
         self._lock = threading.Lock()
 
@@ -84,16 +91,40 @@ class LocalExecutor:
         ]
         for thread in threads:
             thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            stop.set()
-            self.__exit__(None, None, None)
-            raise
+        with stoppable():
+            try:
+                self._join(threads, phase, shown, stop)
+            except KeyboardInterrupt:
+                stop.set()
+                self.__exit__(None, None, None)
+                raise
+            number = asked()
+        saved = [problem["saved"] for problem in problems if "saved" in problem]
+        if saved or (number is not None and not problems):
+            raise Interrupted("; ".join(saved), number or signal.SIGTERM)
         missing = [t for t in phase.tasks if published(staging, phase.name, t.id) is None]
         if missing:
             raise TaskError(redact(explain_failure(phase, missing, staging, problems)))
+
+    def _join(
+        self, threads: list[threading.Thread], phase: Phase, shown: Shown, stop: threading.Event
+    ) -> None:
+        """Wait for the end; where tasks can save what they have, a request to stop is theirs."""
+        if phase.saves:
+            ready()
+        told = False
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(LOOK)
+                if told or asked() is None:
+                    continue
+                told = True
+                stop.set()
+                shown.note(f"stopping: {phase.name} first saves what it has; once more ends it at once")
+                for process in self._started:
+                    assert process.stdin is not None
+                    with contextlib.suppress(OSError):  # it has gone
+                        send(process.stdin, STOP)
 
     def _serve(
         self,
@@ -114,10 +145,13 @@ class LocalExecutor:
             unmarked = 0
             while (outcome := _attempt(process, phase, info, task, shown)) is None:
                 process.wait()
-                known = _note_crash(Path(info.staging), phase.name, task, process)
+                if asked() is not None:  # its end was wished for
+                    outcome = {}
+                    break
+                known = note_crash(Path(info.staging), phase.name, task, process)
                 unmarked += not known[-1]
-                if unmarked == MAX_UNMARKED or _hopeless(known) or stop.is_set():
-                    outcome = _died(phase, task, process, known[-1])
+                if unmarked == MAX_UNMARKED or hopeless(known) or stop.is_set():
+                    outcome = died(phase, task, process, known[-1])
                     break
                 process = self._start()
             if outcome:
@@ -154,18 +188,23 @@ class LocalExecutor:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
         )
+        self._started.append(process)
+        return process
 
 
 def _attempt(
     process: subprocess.Popen[bytes], phase: Phase, info: RunInfo, task: Task, shown: Shown
 ) -> dict[str, Any] | None:
-    """Run a task in a worker: {} when it succeeded, its failure, or None when the worker died."""
+    """Run a task in a worker: {} when it succeeded, its failure, or None when the worker died.
+
+    A task that was asked to stop leaves what it has `saved`, for people.
+    """
     assert process.stdin is not None and process.stdout is not None
     reported = 0
     try:
@@ -183,38 +222,8 @@ def _attempt(
     except (EOFError, OSError):
         shown.advance(-reported)
         return None
+    if message[0] == "stopped":
+        return {"saved": message[1]}
     shown.advance(task.size - reported)
     failed: dict[str, Any] | None = message[1]
     return {**failed, "task": task.id} if failed else {}
-
-
-def _died(
-    phase: Phase, task: Task, process: subprocess.Popen[bytes], record: str
-) -> dict[str, Any]:
-    code = process.returncode
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    where = f" at record {record!r}" if record else ""
-    less = "make its batches smaller" if phase.workers == 1 else "use fewer --workers"
-    why = f"its worker {how}{where}, again and again; if memory ran out, {less}"
-    return {"task": task.id, "error": why, "user_error": False, "errno": None}
-
-
-def _hopeless(known: list[str]) -> bool:
-    """Too many records crash a task, or one that should have been left out by now."""
-    records = Counter(record for record in known if record)
-    return len(records) > MAX_CRASHES or max(records.values(), default=0) > 4
-
-
-def _note_crash(
-    staging: Path, phase: str, task: Task, process: subprocess.Popen[bytes]
-) -> list[str]:
-    """Add the record that was in hand when a worker died; what is known now, the newest last."""
-    home = staging / phase
-    mark = home / f"{task.id}.{process.pid}.mark"
-    known = [*crashes(home, task.id), read_marker(mark)]
-    mark.unlink(missing_ok=True)
-    temporary = home / f".{task.id}.{process.pid}.crashes"
-    with contextlib.suppress(OSError):  # a full disk: the next try knows less
-        temporary.write_text(json.dumps(known))
-        os.replace(temporary, home / f"{task.id}.crashes.json")
-    return known

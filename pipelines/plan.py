@@ -20,6 +20,7 @@ from pipelines.ahead import absent, check_ahead, makers
 from pipelines.changes import explain_change
 from pipelines.fingerprint import Asked, ask
 from pipelines.inputs import built
+from pipelines.rates import Rates, measured_rates
 from pipelines.recipe import Recipe, load_recipe
 
 OWN_ROW = 200.0  # bytes of a row that a step's own source makes
@@ -35,30 +36,6 @@ class Amount:
     @property
     def tokens(self) -> float:
         return self.text_bytes / BYTES_A_TOKEN
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Per kind of step, measured in the store's build records or the defaults below."""
-
-    documents_per_file_byte: float = 1 / 13_000  # a gzipped page of a WARC file
-    kept: float = 1.0
-    text_bytes_per_document: float = 4_500.0
-    documents_per_core_second: float = 20_000.0
-    bytes_per_text_byte: float = 0.5  # zstd Parquet with its ledger
-    measured: bool = False
-
-
-# Defaults where the store has no build of the kind: docs/RESULTS.md, order of magnitude only.
-DEFAULTS = {
-    "curate": Rates(kept=0.35, documents_per_core_second=300, bytes_per_text_byte=1.0),
-    "minhash_dedup": Rates(kept=0.6, documents_per_core_second=8_000),
-    "exact_dedup": Rates(kept=0.9, documents_per_core_second=60_000),
-    "decontaminate": Rates(kept=0.998, documents_per_core_second=20_000),
-    "train_tokenizer": Rates(kept=0.0, documents_per_core_second=400),
-    "synthesize": Rates(kept=0.8, documents_per_core_second=0.5),  # one GPU as a core: a 7B model
-    "tokenize": Rates(documents_per_core_second=700),  # two bytes for 4.2 of text
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +118,7 @@ def _plan_step(
     limit: int | None,
 ) -> tuple[Planned, Amount]:
     waiting = [ref for ref in step.inputs() if _name(ref) in amounts and _name(ref) not in versions]
-    rates = measured_rates(store, step.use)
+    rates = measured_rates(store, step)
     declared = _declared(step)
     if waiting or declared:
         known = [
@@ -172,31 +149,6 @@ def _plan_step(
     if limit is not None and asked.files:
         given = Amount(min(given.documents, limit), given.text_bytes)
     return _forecast(step, "to build", explain_change(store, step, asked), given, rates)
-
-
-def measured_rates(store: Store, use: str) -> Rates:
-    """Rates of the newest build of this kind of step in the store, else the defaults."""
-    default = DEFAULTS.get(use, Rates())
-    newest: dict[str, Any] | None = None
-    for name in store.names():
-        for build in store.builds(name):
-            later = newest is None or build["created_at"] > newest["created_at"]
-            if build["use"] == use and later and build["rates"]["rows_in"] >= 1000:
-                newest = build
-    if newest is None:
-        return default
-    seen = newest["rates"]
-    rows_in, rows_out = seen["rows_in"], seen["rows_out"]
-    text = seen["text_bytes_out"]
-    per_byte = rows_in / seen["file_bytes_in"] if seen["file_bytes_in"] else 0.0
-    return Rates(
-        per_byte or default.documents_per_file_byte,
-        rows_out / rows_in,
-        text / rows_out if rows_out and text else default.text_bytes_per_document,
-        rows_in / max(seen["core_seconds"], 1e-3),
-        seen["bytes_out"] / text if text else default.bytes_per_text_byte,
-        True,
-    )
 
 
 def _forecast(

@@ -1,7 +1,7 @@
 """A worker process: takes pickled tasks on stdin, answers on stdout, dies with its driver.
 
-In: length-prefixed pickles ("task", …). Out: ("progress", n), ("state", text)
-and ("done", failure) likewise.
+In: length-prefixed pickles: tasks, and STOP. Out: ("progress", n), ("state", text) and in the end
+("done", failure) or ("stopped", what is saved) likewise.
 Shown by: `gristmill run` (it starts these). Limit: one task at a time; a native crash ends the
 process, and the driver lays it to the record in the crash marker.
 
@@ -19,11 +19,13 @@ import struct
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from gristmill.parting import part
+from gristmill.stopping import Interrupted, ask, stoppable
 
 HEADER = struct.Struct("<Q")
+STOP = "stop"  # save what you have and end, or just end
 
 
 def send(stream: IO[bytes], message: Any) -> None:
@@ -50,11 +52,18 @@ def _listen(stream: IO[bytes], inbox: queue.Queue[Any]) -> None:
         try:
             message = receive(stream)
         except EOFError:
-            part()  # the driver has gone, by Ctrl-C or for good
-            os._exit(0)  # what is unpublished will be done again
+            _leave()  # the driver has gone, by Ctrl-C or for good
         except Exception as error:  # a task that cannot be unpickled here fails; the worker lives
             message = error
-        inbox.put(message)
+        if message != STOP:
+            inbox.put(message)
+        elif not ask():
+            _leave()
+
+
+def _leave() -> NoReturn:
+    part()
+    os._exit(0)  # what is unpublished will be done again
 
 
 def main() -> None:
@@ -82,7 +91,6 @@ def main() -> None:
         run, phase, setup, task = asked
         if (run.staging, phase) != state_of:
             state = None  # free the old engine before the new one is built
-        failed: dict[str, Any] | None = None
         mark = Path(run.staging) / phase / f"{task.id}.{os.getpid()}.mark"
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
@@ -90,21 +98,25 @@ def main() -> None:
             if (run.staging, phase) != state_of:
                 state = setup() if setup is not None else None
                 state_of = (run.staging, phase)
-            failed = execute(
-                run,
-                phase,
-                task.id,
-                task.call,
-                task.args,
-                state,
-                report=lambda units: send(answers, ("progress", units)),
-                tell=lambda state: send(answers, ("state", state)),
-            )
+            with stoppable():
+                failed = execute(
+                    run,
+                    phase,
+                    task.id,
+                    task.call,
+                    task.args,
+                    state,
+                    report=lambda units: send(answers, ("progress", units)),
+                    tell=lambda state: send(answers, ("state", state)),
+                )
+            last: tuple[str, Any] = ("done", failed)
+        except Interrupted as stopped:
+            last = ("stopped", str(stopped))
         except Exception as error:
-            failed = describe(task.id, error)
+            last = ("done", describe(task.id, error))
         marker.close_marker()
         mark.unlink(missing_ok=True)
-        send(answers, ("done", failed))
+        send(answers, last)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,8 @@ class Synthesize(Step):
         if self.engines:
             return {}  # the rate of a model's answers
         rows = self.own_rows() or sum((ahead.amount(ref) or (0, 0))[0] for ref in self.inputs())
-        return {"core_hours": round(rows / NO_MODEL / 3600, 4)}
+        found: dict[str, Any] = {"core_hours": round(rows / NO_MODEL / 3600, 4)}
+        return found if self.flow else {**found, "documents": round(rows)}
 
     def own_rows(self) -> int | None:
         found = forms.own_rows(self.from_)

@@ -6,13 +6,13 @@ Shown by: `gristmill plan`. Limit: what only the model's code can tell is told w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gristmill.errors import RecipeError
-from gristmill.step import Ahead, StepRun
+from gristmill.step import StepRun
 from train.machines import machine
-from train.models.sizes import check_positions, check_sizes
-from train.planned import config_of
+from train.models.sizes import check_sizes
 from train.rollout_checks import check_rollout
 from train.shared_checks import check_shared, surely_shared
 from train.spec import Advance, Rows
@@ -31,6 +31,7 @@ ROWS_OF = {
     "preference": ("preference", "chat"),
     "rl": ("prompt",),
 }
+PACKED = "packed"  # the kind of a mixture
 ONLY_ROWS = ("reward", "preference", "rl")
 
 
@@ -116,17 +117,20 @@ def _check_teacher(step: Train, loss: Distill) -> None:
         loss.check_stored()
 
 
-def check_inputs(step: Train, run: StepRun) -> None:
-    """Raise RecipeError where an input is not of the kind that the stage learns from."""
+def check_kinds(step: Train, kinds: Mapping[str, str]) -> None:
+    """Raise RecipeError where an input is not of the kind that the stage learns from.
+
+    kinds: reference -> kind of its rows, of those that are known.
+    """
     if isinstance(step.data, str):
-        if run.inputs[step.data].manifest["kind"] != "packed":
+        if kinds.get(step.data, PACKED) != PACKED:
             raise RecipeError(
-                f"data is {step.data!r}, rows of kind {run.inputs[step.data].manifest['kind']}; a "
+                f"data is {step.data!r}, rows of kind {kinds[step.data]}; a "
                 "name alone is a mixture (`use: mixture`); write `data: {rows: NAME}` for others"
             )
         return
-    for ref in step.data.rows:
-        kind = run.inputs[ref].manifest["kind"]
+    for ref in (ref for ref in step.data.rows if ref in kinds):
+        kind = kinds[ref]
         if kind not in ROWS_OF[step.kind]:
             raise RecipeError(
                 f"data.rows has {ref!r}, of kind {kind}; a stage of kind {step.kind!r} learns from "
@@ -137,17 +141,6 @@ def check_inputs(step: Train, run: StepRun) -> None:
                 f"data.rows has {ref!r}, of kind {kind}, and the stage "
                 + ("a `teacher`: these rows hold its answers" if step.teachers else "no `teacher`")
             )
-
-
-def check_recipe(step: Train, ahead: Ahead) -> None:
-    """Raise RecipeError where the steps that make data and model do not fit each other."""
-    from mixtures.blend.step import Mixture
-
-    mixture = ahead.step(step.data) if isinstance(step.data, str) else None
-    if isinstance(mixture, Mixture) and (config := config_of(step, ahead)):
-        where = "init.config" if step.init.config else "model.patch"
-        longest = max(shape.seq for shape in mixture.shape)
-        check_positions(config.get("max_position_embeddings"), longest, where)
 
 
 def told(step: Train, run: StepRun) -> list[str]:

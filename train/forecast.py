@@ -2,7 +2,7 @@
 
 In: a step, and what the planner knows of its inputs. Out: Forecast, with what is unknown said.
 Shown by: `gristmill plan pipelines/recipes/train/stages.yaml`.
-Limit: samples that a policy writes are not counted; activations are an estimate.
+Limit: a policy's answers count as long as they may be; activations are an estimate.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from gristmill.step import Ahead
 from train.machines import Machine, machine
 from train.models.sizes import Sizes, sizes_of
 from train.planned import Spans, config_at, config_of, spans_of
+from train.spec import LossSpec, Rollout
+from train.spec.losses.policy import Grpo, PolicyLoss
 
 if TYPE_CHECKING:
     from train.step import Train
@@ -68,7 +70,7 @@ def forecast(step: Train, ahead: Ahead) -> Forecast:
     spans = spans_of(step, ahead, found.unknown)
     if spans:
         found.steps = sum(span.steps for span in spans)
-        found.tokens = sum(span.steps * span.batch * span.seq for span in spans)
+        found.tokens = sum(span.tokens for span in spans)
     config = config_of(step, ahead)
     sizes = sizes_of(config) if config else None
     if sizes is None:
@@ -81,16 +83,12 @@ def forecast(step: Train, ahead: Ahead) -> Forecast:
         found.unknown.append(f"the vocabulary, taken to have {sizes.vocabulary:,} tokens")
     found.parameters, found.active_parameters = sizes.parameters, sizes.active_parameters
     if spans:
-        found.flops = sum(
-            s.steps * s.batch * s.seq * _flops(step, ahead, sizes, s.seq) for s in spans
-        )
+        found.flops = sum(s.tokens * _flops(step, ahead, sizes, s.seq) for s in spans)
         found.device_hours = on.hours(found.flops)
         devices = min(on.devices, step.run.ranks) if on.gpu else on.devices
         found.hours = found.device_hours / devices
         found.memory = _memory(step, sizes, spans, on)
         found.fits = found.memory.total <= on.memory * (1 if on.gpu else on.devices)
-    if step.kind == "rl":
-        found.unknown.append("what the policy writes is not counted")
     return found
 
 
@@ -106,7 +104,17 @@ def _flops(step: Train, ahead: Ahead, sizes: Sizes, seq: int) -> float:
         config = config_at(ref, ahead)
         teacher = sizes_of(config) if config else None
         found += (teacher or sizes).flops(seq) / 3
-    return found + (whole / 3 if step.objective.REFERENCE else 0)
+    if step.rollout is None:
+        return found + (whole / 3 if step.objective.REFERENCE else 0)
+    return found + whole / 3 * _asked(step.objective, step.rollout) / step.rollout.updates
+
+
+def _asked(loss: LossSpec, rollout: Rollout) -> int:
+    """Forward passes over each batch of samples: writing it, and what is said of it before the
+    first update."""
+    if not isinstance(loss, PolicyLoss):
+        return 1
+    return 1 + (loss.beta > 0) + (not isinstance(loss, Grpo) or rollout.updates > 1)
 
 
 def _memory(step: Train, sizes: Sizes, spans: list[Spans], on: Machine) -> Memory:
@@ -119,7 +127,9 @@ def _memory(step: Train, sizes: Sizes, spans: list[Spans], on: Machine) -> Memor
     each = 2 if step.model.dtype == "bfloat16" else 4
     kept = not step.run.checkpointing
     activations = max(
-        sizes.activations(_rows(step, span) * span.seq, each, kept, step.run.fused_loss)
+        sizes.activations(
+            _rows(step, span) * span.sequences * span.seq, each, kept, step.run.fused_loss
+        )
         for span in spans
     )
     cast = 2.0 * sizes.parameters if each == 2 and not step.model.quantize else 0.0

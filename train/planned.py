@@ -24,17 +24,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Rows of one length: optimiser steps, rows a step, tokens a row."""
+    """Rows of one length: optimiser steps, rows a step, sequences a row, tokens a sequence."""
 
     steps: int
     batch: int
     seq: int
+    sequences: int = 1  # the two answers of a pair; the samples of a prompt
+
+    @property
+    def tokens(self) -> int:
+        """Of all steps."""
+        return self.steps * self.batch * self.sequences * self.seq
 
 
 def spans_of(step: Train, ahead: Ahead, unknown: list[str]) -> list[Spans]:
     """Steps and shapes of the data; [] where they are unknown."""
     if isinstance(step.data, Rows):
-        return _row_spans(step.data, ahead, unknown)
+        return _row_spans(step, step.data, ahead, unknown)
     dataset = ahead.dataset(step.data)
     if dataset is not None:
         spec = json.loads(next(dataset.output(".plan").scan(["spec"]))["spec"][0].as_py())
@@ -53,16 +59,34 @@ def spans_of(step: Train, ahead: Ahead, unknown: list[str]) -> list[Spans]:
     return [Spans(span.steps, span.batch, span.seq) for span in found]
 
 
-def _row_spans(spec: Rows, ahead: Ahead, unknown: list[str]) -> list[Spans]:
+def _row_spans(step: Train, spec: Rows, ahead: Ahead, unknown: list[str]) -> list[Spans]:
+    """Rows whose length nobody knows are taken to be as long as they may be."""
     known = [ahead.amount(ref) for ref in spec.rows]
     rows = sum(amount[0] for amount in known if amount)
     if None in known or rows < 1:
         unknown.append(f"how many rows {', '.join(spec.rows)} will have")
         return []
-    tokens = sum(amount[1] for amount in known if amount)
-    length = min(spec.max_length, round(tokens / rows) or spec.max_length)
+    rollout = step.rollout
+    most = spec.max_length - (rollout.max_tokens if rollout else 0)
+    tokens = sum(a[0] * min(most, a[1] / a[0] if a[1] else most) for a in known if a and a[0])
+    length = max(1, round(tokens / rows))
     steps = max(1, -(-round(spec.epochs * rows) // spec.batch))
-    return [Spans(steps, spec.batch, length)]
+    if rollout is not None:
+        unknown.append(f"how long answers are: at most {rollout.max_tokens} tokens, as counted")
+        length += rollout.max_tokens
+        return [Spans(steps * rollout.updates, spec.batch, length, rollout.samples)]
+    compares = step.kind in ("reward", "preference")
+    pairs = compares and all(kind_of(ref, ahead) == "preference" for ref in spec.rows)
+    return [Spans(steps, spec.batch, length, 2 if pairs else 1)]
+
+
+def kind_of(ref: str, ahead: Ahead) -> str | None:
+    """The kind of a dataset that a step will make, or that is in the store."""
+    maker = ahead.step(ref)
+    if maker is not None:
+        return maker.outputs()[ref.partition("@")[0].removeprefix(maker.name)].kind
+    dataset = ahead.dataset(ref)
+    return None if dataset is None else str(dataset.manifest["kind"])
 
 
 def config_of(step: Train, ahead: Ahead) -> dict[str, Any] | None:

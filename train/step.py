@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import field_serializer, field_validator
 
 from gristmill.step import Ahead, Output, Phase, Resources, Step, StepRun, Task
-from train import checks
+from train import ahead_checks, checks
 from train.evaluate.spec import TaskSpec
 from train.job import Job
 from train.spec import (
@@ -117,7 +117,7 @@ class Train(Step):
         checks.check_stage(self)
 
     def check_recipe(self, ahead: Ahead) -> None:
-        checks.check_recipe(self, ahead)
+        ahead_checks.check_recipe(self, ahead)
 
     def forecast(self, ahead: Ahead) -> dict[str, Any]:
         from train.forecast import forecast
@@ -131,7 +131,7 @@ class Train(Step):
         }
 
     def phases(self, run: StepRun) -> Iterator[Phase]:
-        checks.check_inputs(self, run)
+        checks.check_kinds(self, {r: d.manifest["kind"] for r, d in run.inputs.items()})
         for note in checks.told(self, run):
             run.note(note)
         folder = None
@@ -152,6 +152,7 @@ class Train(Step):
             Resources(cpus=self.run.threads or 1),
             unit="steps",
             workers=1,  # a model fills the machine
+            saves=True,
         )
         made = run.records("train")[0].value
         run.facts.update(made["facts"])

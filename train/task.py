@@ -1,7 +1,7 @@
 """The task of a stage: run its job here, or as a gang of processes, and hand its model in.
 
 In: a job. Out: the model's files, `.log`, facts. Shown by: any `use: train`.
-Limit: a gang is on one machine; more are started by hand: docs/train/README.md.
+Limit: a gang is on one machine; more are started by hand: docs/train/running.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def train(ctx: TaskContext, job: Job) -> Mapping[str, Any]:
     """Go on from the newest whole checkpoint, train to the end, write the outputs."""
     release()  # engines that an earlier step of this worker left open
     if job.step.run.ranks > 1:
-        from train.launch import run_gang
+        from train.gang import run_gang
 
         made = run_gang(ctx, job)
     else:

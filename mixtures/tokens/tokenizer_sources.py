@@ -59,8 +59,8 @@ def check_source(source: Source) -> None:
     """Raise RecipeError for a hub's tokenizer that is not named exactly."""
     if isinstance(source, Hub) and not re.fullmatch(r"[0-9a-f]{40}", source.revision):
         raise RecipeError(
-            f"tokenizer revision {source.revision!r}: name the commit by its 40 hex digits (the "
-            "hub's page shows it under 'Files'); a branch could mean other files tomorrow"
+            f"{source.hub}: revision is {source.revision!r}; name the commit by its 40 hex digits "
+            "(the hub's page shows it under 'Files'); a branch could mean other files tomorrow"
         )
 
 

@@ -57,8 +57,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Stopped as stopped:
-        goes_on = "; the same command goes on where it was" if str(stopped) in MAKERS else ""
-        _stop(f"stopped{goes_on}", 130)
+        saved = f": {stopped.how}" if str(stopped.how) else ""
+        where = "from there" if saved else "where it was"
+        goes_on = f"; the same command goes on {where}" if stopped.command in MAKERS else ""
+        _stop(f"stopped{saved}{goes_on}", 128 + stopped.how.number)
     except KeyboardInterrupt:
         _stop("stopped", 130)
 

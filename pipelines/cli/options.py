@@ -6,26 +6,34 @@ Limit: `--store` must be on this machine's file system.
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from gristmill.errors import StoreError
+from gristmill.stopping import Interrupted
 from gristmill.store import Store
 from pipelines.cli.output import Format
 
 
 class Stopped(Exception):
-    """Ctrl-C, with the command that was under way; Typer would end without a word."""
+    """Ctrl-C or what else interrupts, in a command; Typer would end without a word."""
+
+    def __init__(self, command: str, how: Interrupted) -> None:
+        super().__init__(command)
+        self.command, self.how = command, how
 
 
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except Interrupted as how:
+            raise Stopped(ctx.invoked_subcommand, how) from None
         except KeyboardInterrupt:
-            raise Stopped(ctx.invoked_subcommand) from None
+            raise Stopped(ctx.invoked_subcommand, Interrupted("", signal.SIGINT)) from None
 
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ import pytest
 from curation.curate import Curate
 from gristmill.errors import TaskError
 from gristmill.store import Store
-from pipelines import local
+from pipelines import crashes
 from tests import toy_ops
 from tests.curation.readers.warc_files import http, member, page, record, write
 from tests.run_step import run_step
@@ -78,7 +78,7 @@ def test_a_worker_killed_from_outside_loses_no_record(
 def test_a_parser_that_crashes_too_often_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "MAX_CRASHES", 1)
+    monkeypatch.setattr(crashes, "MAX_CRASHES", 1)
     deadly = page(0).replace(b"word", b"deadly")
     (tmp_path / "crawl").mkdir()
     write(tmp_path / "crawl" / "a.warc", [record(http(deadly), i) for i in range(2)])

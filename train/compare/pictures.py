@@ -7,15 +7,19 @@ Limit: a panel a metric, twelve at most; the rows have all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gristmill.store import Dataset
-from train.compare.statistics import CONTROL, NOISE, Comparison
+from train.compare.statistics import CONTROL, NOISE, SEEDS, Comparison
 from train.evaluate.pictures import COLOURS
 
 PANELS = 12
 _GREY = "#888888"
+_ITEMS: dict[str, Any] = {"color": "#222222", "lw": 1, "ls": "--", "marker": "|", "ms": 6}
+_BELOW = 0.2  # of an arm's interval over seeds
 
 
 def differences(found: Sequence[Comparison], control: str) -> Figure:
@@ -23,7 +27,7 @@ def differences(found: Sequence[Comparison], control: str) -> Figure:
     metrics = list(dict.fromkeys(one.what for one in found))[:PANELS]
     arms = list(dict.fromkeys(one.arm for one in found if one.verdict != CONTROL))
     height = 0.9 + 0.32 * len(arms)
-    figure = Figure((7.5, 0.4 + height * len(metrics)), layout="constrained")
+    figure = Figure((7.5, 0.7 + height * len(metrics)), layout="constrained")
     panels = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
     for axes, what in zip(panels, metrics, strict=True):
         for place, arm in enumerate(arms):
@@ -32,8 +36,11 @@ def differences(found: Sequence[Comparison], control: str) -> Figure:
                 continue
             colour = _GREY if one.verdict == NOISE else COLOURS[place % len(COLOURS)]
             if one.low is not None:
-                axes.plot([one.low, one.high], [place, place], color=colour, lw=3, alpha=0.5)
-            axes.plot([one.difference], [place], "o", color=colour)
+                axes.plot([one.low, one.high], [place, place], color=colour, lw=4, alpha=0.5)
+            if one.items_low is not None:
+                axes.plot([one.items_low, one.items_high], [place + _BELOW] * 2, **_ITEMS)
+            face = colour if one.noise == SEEDS else "white"
+            axes.plot([one.difference], [place], "o", color=colour, mfc=face)
             axes.annotate(
                 one.verdict, (one.difference, place), (0, 5), textcoords="offset points",
                 ha="center", fontsize=7, color=colour,
@@ -48,6 +55,13 @@ def differences(found: Sequence[Comparison], control: str) -> Figure:
             fontsize=8,
         )
         axes.grid(axis="x", alpha=0.3)
+    figure.legend(
+        handles=[
+            Line2D([], [], color=_GREY, lw=4, alpha=0.5, marker="o", label="over seeds"),
+            Line2D([], [], **_ITEMS, label="over the test's items alone: another seed may differ"),
+        ],
+        loc="outside lower center", ncols=2, fontsize=7, frameon=False,
+    )  # fmt: skip
     return figure
 
 

@@ -17,25 +17,28 @@ from train.compare.statistics import Metric
 
 @dataclass(slots=True)
 class Runs:
-    """values[metric][arm][seed]; the arm of each model that was evaluated."""
+    """values[metric][arm][seed]; the arm of each model that was evaluated; the evaluation and
+    model that a value, by metric, arm and seed, is of."""
 
     values: dict[Metric, dict[str, dict[str, float]]] = field(default_factory=dict)
     arms: list[str] = field(default_factory=list)
     arm_of: dict[str, str] = field(default_factory=dict)
+    found_in: dict[tuple[Metric, str, str], tuple[Dataset, str]] = field(default_factory=dict)
 
-    def add(self, arm: str, seed: str, row: Mapping[str, Any], ref: str) -> None:
+    def add(self, arm: str, seed: str, row: Mapping[str, Any], dataset: Dataset) -> None:
         """One score; RecipeError where the arm has one of that metric and seed already."""
         what = Metric(row["task"], row["metric"], row["source"], row["length"], row["better"])
         seeds = self.values.setdefault(what, {}).setdefault(arm, {})
         if seed in seeds:
             raise RecipeError(
-                f"{ref}: arm {arm!r}, seed {seed} has a second {what.task}.{what.metric}; give "
-                "evaluations of one arm different seeds: `labels: {arm: raw, seed: 2}`"
+                f"{dataset.ref}: arm {arm!r}, seed {seed} has a second {what.task}.{what.metric}; "
+                "give evaluations of one arm different seeds: `labels: {arm: raw, seed: 2}`"
             )
         seeds[seed] = row["value"]
         if arm not in self.arms:
             self.arms.append(arm)
         self.arm_of[row["model"]] = arm
+        self.found_in[what, arm, seed] = dataset, row["model"]
 
 
 def labelled(evals: Sequence[Dataset], arm: str, seed: str) -> Runs:
@@ -47,7 +50,7 @@ def labelled(evals: Sequence[Dataset], arm: str, seed: str) -> Runs:
             number = str(row.get(seed, 0))
             if row[arm] is None:
                 raise RecipeError(f"{dataset.ref}: row {place} has no {arm!r}")
-            found.add(str(row[arm]), number, row, dataset.ref)
+            found.add(str(row[arm]), number, row, dataset)
     return found
 
 
@@ -57,7 +60,7 @@ def listed(runs: Mapping[str, Sequence[Dataset]], seed: str) -> Runs:
     for arm, evals in runs.items():
         for place, dataset in enumerate(evals):
             for row in _rows(dataset, []):
-                found.add(arm, str(row.get(seed, place + 1)), row, dataset.ref)
+                found.add(arm, str(row.get(seed, place + 1)), row, dataset)
     return found
 
 
@@ -82,7 +85,7 @@ def chosen(
         and (not metrics or what.metric in metrics)
         and (not sources or what.source in sources)
     }
-    return Runs(kept, runs.arms, runs.arm_of)
+    return Runs(kept, runs.arms, runs.arm_of, runs.found_in)
 
 
 def _rows(dataset: Dataset, columns: Sequence[str]) -> list[dict[str, Any]]:

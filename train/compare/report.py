@@ -30,11 +30,18 @@ SCHEMA = pa.schema(
         ("pairs", pa.int64()),
         ("p", pa.float64()),
         ("p_holm", pa.float64()),
+        ("items", pa.int64()),
+        ("hosts", pa.int64()),
+        ("items_low", pa.float64()),
+        ("items_high", pa.float64()),
+        ("items_p", pa.float64()),
+        ("noise", pa.string()),
         ("verdict", pa.string()),
         ("verdict_holm", pa.string()),
     ]
 )
-_HEAD = ("arm", "mean", "sd", "n", "difference", "interval", "verdict", "with all in mind")
+_HEAD = ("arm", "mean", "sd", "n", "difference", "over seeds", "over items", "verdict",
+         "with all in mind")  # fmt: skip
 
 
 def table(found: Sequence[Comparison]) -> pa.Table:
@@ -66,5 +73,14 @@ def _cells(one: Comparison) -> tuple[str, ...]:
     spread = "" if one.sd is None else f"{one.sd:.4f}"
     apart = "" if one.difference is None else f"{one.difference:+.4f}"
     interval = "" if one.low is None else f"{one.low:+.4f} to {one.high:+.4f}"
-    return (one.arm, f"{one.mean:.4f}", spread, str(one.n), apart, interval, one.verdict,
-            one.verdict_holm)  # fmt: skip
+    return (one.arm, f"{one.mean:.4f}", spread, str(one.n), apart, interval, _items(one),
+            one.verdict, one.verdict_holm)  # fmt: skip
+
+
+def _items(one: Comparison) -> str:
+    if one.items is None:
+        return ""
+    many = f"{one.items:,} items" + (f", {one.hosts:,} hosts" if one.hosts != one.items else "")
+    if one.items_low is None:
+        return f"few differ ({many})"
+    return f"{one.items_low:+.4f} to {one.items_high:+.4f} ({many})"

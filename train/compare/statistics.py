@@ -1,7 +1,7 @@
 """Differences of arms against a control over seeds: paired where seeds match, t intervals, Holm.
 
 In: values by arm and seed of one metric. Out: Comparison. Shown by: `use: compare`.
-Limit: seeds are the only noise that is seen: all arms share the proxy's size and budget.
+Limit: all arms share the proxy's size and budget; with one seed only the test's noise is seen.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from train.evaluate.results import Better
 
 Seeds = Mapping[str, float]  # seed -> value
 NOISE, CONTROL, UNKNOWN = "within noise", "control", "not known: one seed"
+SEEDS, ITEMS = "seeds", "items"  # what a verdict's noise is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Comparison:
     pairs: int | None = None  # seeds that both have; None: means were compared without pairs
     p: float | None = None
     p_holm: float | None = None
+    items: int | None = None  # of the test, and its noise: never that of training
+    hosts: int | None = None
+    items_low: float | None = None
+    items_high: float | None = None
+    items_p: float | None = None
+    noise: str | None = None  # what the verdict is beyond or within: of seeds, or of items
     verdict: str = ""
     verdict_holm: str = ""  # with all comparisons of the report in mind
 
@@ -54,7 +61,7 @@ def compare(arm: str, what: Metric, ours: Seeds, control: Seeds, level: float) -
     Welch's t over the means; without two values on either side there is no interval."""
     values = np.array(list(ours.values()), np.float64)
     made = described(arm, what, ours)
-    both = [seed for seed in ours if seed in control]
+    both = common(ours, control)
     if len(both) >= 2:
         apart = np.array([ours[seed] - control[seed] for seed in both])
         error, freedom = float(apart.std(ddof=1)) / math.sqrt(len(both)), float(len(both) - 1)
@@ -75,7 +82,14 @@ def compare(arm: str, what: Metric, ours: Seeds, control: Seeds, level: float) -
     low, high = difference - half, difference + half
     p = float(2 * stats.t.sf(abs(difference) / error, freedom)) if error else float(not difference)
     word = NOISE if low <= 0 <= high else verdict(difference, what.better)
-    return replace(made, difference=difference, low=low, high=high, pairs=pairs, p=p, verdict=word)
+    return replace(
+        made, difference=difference, low=low, high=high, pairs=pairs, p=p, noise=SEEDS, verdict=word
+    )
+
+
+def common(ours: Seeds, control: Seeds) -> list[str]:
+    """Seeds that both have: two or more are compared, and no other."""
+    return [seed for seed in ours if seed in control]
 
 
 def described(arm: str, what: Metric, seeds: Seeds) -> Comparison:
@@ -95,7 +109,8 @@ def verdict(difference: float, better: Better) -> str:
 def adjusted(found: Sequence[Comparison], level: float) -> list[Comparison]:
     """With Holm's p (1979): the chance of any false verdict in the whole report stays below
     1 - level."""
-    tested = sorted((one.p, place) for place, one in enumerate(found) if one.p is not None)
+    every = ((one.items_p if one.noise == ITEMS else one.p) for one in found)
+    tested = sorted((p, place) for place, p in enumerate(every) if p is not None)
     out, worst = list(found), 0.0
     for rank, (p, place) in enumerate(tested):
         worst = max(worst, min(1.0, p * (len(tested) - rank)))

@@ -1,8 +1,9 @@
 """compare: the report of an ablation: did an arm change a metric beyond the noise of its seeds?
 
 In: evaluations of several arms and seeds, and the name of the control. Out: a row an arm and metric
-with its verdict; `.pictures`. Shown by: `- {name: ablate/report, use: compare, evals: "eval/*",
-control: raw}`. Limit: the arms must have been evaluated by the same tasks.
+with its verdict, over seeds or, of one seed, over the test's items; `.pictures`. Shown by: `-
+{name: ablate/report, use: compare, evals: "eval/*", control: raw}`. Limit: the arms must have been
+evaluated by the same tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FEW = 3  # seeds below which a t interval says little
 class Compare(Step):
     """Compare arms with a control."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     SAMPLED: ClassVar[bool] = True  # a picture's bytes depend on fonts
     PATTERNS: ClassVar[tuple[str, ...]] = ("evals", "runs", "curves")
 
@@ -100,6 +101,7 @@ def _compare(
 ) -> dict[str, Any]:
     from train.compare import read, report
     from train.compare.pictures import curves, differences
+    from train.compare.statistics import ITEMS
     from train.compare.verdicts import few_seeds, judged
     from train.evaluate.pictures import save
 
@@ -123,11 +125,16 @@ def _compare(
             logs.setdefault(runs.arm_of.get(name, name), []).append(datasets[f"{name}.log"])
         save(curves(logs), folder / "curves.png")
     ctx.advance(1)
-    tested = sum(one.p is not None for one in found)
+    tested = sum(one.noise is not None for one in found)
     about = (
-        f"{tested} comparisons with {step.control}, {step.level:.0%} intervals over seeds; "
+        f"{tested} comparisons with {step.control}, {step.level:.0%} intervals; "
         "the last column keeps the chance of any false verdict among them below "
         f"{1 - step.level:.0%} (Holm)"
     )
+    if single := sum(one.noise == ITEMS for one in found):
+        about += (
+            f"; {single} of them over items of one seed: that is the noise of the test, not of "
+            "training; another seed could differ by more"
+        )
     facts = {"comparisons": tested, "control": step.control, "table": report.text(found)}
     return {"facts": facts, "notes": [*notes, *few_seeds(found, FEW), f"{about}\n{facts['table']}"]}

@@ -10,14 +10,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gristmill.errors import RecipeError
+from train.compare.items import Kept, Parts
+from train.compare.paired import OverItems, over_items
 from train.compare.read import Runs
-from train.compare.statistics import CONTROL, Comparison, adjusted, compare, described
+from train.compare.statistics import (
+    CONTROL,
+    ITEMS,
+    NOISE,
+    SEEDS,
+    Comparison,
+    Metric,
+    adjusted,
+    common,
+    compare,
+    described,
+    verdict,
+)
 
 
 def judged(runs: Runs, control: str, level: float) -> tuple[list[Comparison], list[str]]:
     """The control first, then the other arms, metric by metric; notes."""
     found: list[Comparison] = []
-    notes = []
+    notes, kept, unseen = list[str](), Kept(), dict[str, list[str]]()
     for what, by_arm in runs.values.items():
         if control not in by_arm:
             notes.append(f"{what.task}.{what.metric} of {what.source}: not measured of {control}")
@@ -30,13 +44,49 @@ def judged(runs: Runs, control: str, level: float) -> tuple[list[Comparison], li
             if arm not in by_arm:
                 notes.append(f"{what.task}.{what.metric} of {what.source}: not measured of {arm}")
                 continue
-            found.append(compare(arm, what, by_arm[arm], by_arm[control], level))
+            one = compare(arm, what, by_arm[arm], by_arm[control], level)
+            seen = _of_items(runs, kept, what, arm, control, level)
+            if isinstance(seen, OverItems):
+                one = with_items(one, seen, level)
+            elif one.noise != SEEDS:
+                unseen.setdefault(seen, []).append(f"{arm} on {what.task}.{what.metric}")
+            found.append(one)
     if not any(one.verdict != CONTROL for one in found):
         raise RecipeError(
             f"nothing to compare with {control!r}: the evaluations have the arms {runs.arms}; two "
             "arms measured by the same tasks are needed"
         )
+    notes += [f"not known: {', '.join(dict.fromkeys(n))}: {why}" for why, n in unseen.items()]
     return adjusted(found, level), notes
+
+
+def with_items(found: Comparison, seen: OverItems, level: float) -> Comparison:
+    """With what the test's items say; they give the verdict only where seeds give none."""
+    known = replace(
+        found, items=seen.items, hosts=seen.hosts, items_low=seen.low, items_high=seen.high,
+        items_p=seen.p,
+    )  # fmt: skip
+    if found.noise == SEEDS:
+        return known
+    word = f"{verdict(seen.difference, found.what.better)}: one seed"
+    return replace(known, noise=ITEMS, verdict=word if seen.p < 1 - level else NOISE)
+
+
+def _of_items(
+    runs: Runs, kept: Kept, what: Metric, arm: str, control: str, level: float
+) -> OverItems | str:
+    """Over the items of those seeds whose means are compared."""
+    by_arm = runs.values[what]
+    both = common(by_arm[arm], by_arm[control])
+    sides: dict[str, list[Parts]] = {arm: [], control: []}
+    for name, side in sides.items():
+        for seed in both if len(both) >= 2 else by_arm[name]:
+            dataset, model = runs.found_in[what, name, seed]
+            parts = kept.parts(dataset, model, what, by_arm[name][seed])
+            if parts is None:
+                return "evaluations keep no items that make up the score"
+            side.append(parts)
+    return over_items(sides[arm], sides[control], level, what.metric == "perplexity")
 
 
 def few_seeds(found: Sequence[Comparison], few: int) -> list[str]:

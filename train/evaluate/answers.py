@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gristmill.errors import RecipeError
 from train.evaluate.intervals import Estimate, mean, share
 from train.evaluate.prompts import judged
-from train.evaluate.results import ALL, Better, Item, Measured, Score
+from train.evaluate.results import ALL, ITEM_HOST, Better, Item, Measured, Score
 
 if TYPE_CHECKING:
     from train.evaluate.generate import Completion
@@ -64,14 +64,18 @@ def verified(
                 Item(
                     str(row.get("id")), scores[-1], "score", source, number, prompt, one.text,
                     answer, tokens=len(one.tokens), finished=one.finished,
+                    host=row.get(ITEM_HOST),
                 )
             )  # fmt: skip
         if completions is None:
             too_long += 1
             scores = [0.0] * max((1, *ks))
             found.items.append(
-                Item(str(row.get("id")), 0.0, "score", source, 0, prompt, None, answer)
-            )
+                Item(
+                    str(row.get("id")), 0.0, "score", source, 0, prompt, None, answer,
+                    host=row.get(ITEM_HOST),
+                )
+            )  # fmt: skip
         by_source.setdefault(source, []).append(scores)
     groups = {**by_source, ALL: [one for group in by_source.values() for one in group]}
     for source, items in groups.items():

@@ -26,7 +26,7 @@ from mixtures.tokens.tokenizers import from_files, load_tokenizer, tokenizer_fil
 from train.evaluate.answers import scored
 from train.evaluate.intervals import Estimate, ratio
 from train.evaluate.likelihood import room
-from train.evaluate.results import ALL, Item, Measured, Score
+from train.evaluate.results import ALL, ITEM_HOST, Item, Measured, Score, item_host
 from train.evaluate.token_bytes import token_bytes
 from train.losses.cross_entropy import token_nats
 
@@ -46,6 +46,7 @@ class Cost:
     nats: float
     tokens: int
     bytes: int | None
+    host: str | None = None  # of documents with a `url`
 
 
 def summary(costs: Sequence[Cost]) -> Measured:
@@ -58,7 +59,8 @@ def summary(costs: Sequence[Cost]) -> Measured:
     for source in [ALL, *(sources if len(sources) > 1 else ())]:  # one alone is all
         found.scores += _scores([c for c in counted if source in (ALL, c.source)], source)
     found.items = [
-        Item(c.id, c.nats, "nats", c.source, tokens=c.tokens, bytes=c.bytes) for c in counted
+        Item(c.id, c.nats, "nats", c.source, tokens=c.tokens, bytes=c.bytes, host=c.host)
+        for c in counted
     ]
     if len(costs) > len(counted):
         found.notes.append(f"{len(costs) - len(counted)} of {len(costs)} have no token to predict")
@@ -146,7 +148,7 @@ def of_tokens(task: LossTask, bench: Bench) -> Measured:
         size = None if sizes is None else int(sizes[tokens[1:]][counted].sum())
         costs.append(
             Cost(row["id"], _source(row, task.by), float(found[counted].sum()),
-                 int(counted.sum()), size)
+                 int(counted.sum()), size, row.get(ITEM_HOST))
         )  # fmt: skip
     return summary(costs)
 
@@ -166,8 +168,9 @@ def of_documents(task: LossTask, bench: Bench) -> Measured:
         if not start and len(one.ids) > 1:
             size -= len(text[: one.offsets[1][0]].encode())
         costs.append(
-            Cost(row["id"], _source(row, task.by), float(counted.sum()), len(counted), size)
-        )
+            Cost(row["id"], _source(row, task.by), float(counted.sum()), len(counted), size,
+                 row.get(ITEM_HOST))
+        )  # fmt: skip
     return summary(costs)
 
 
@@ -217,7 +220,8 @@ def _start(task: LossTask, bench: Bench) -> list[int]:
 def _selected(task: LossTask, bench: Bench) -> list[dict[str, Any]]:
     dataset = bench.dataset(task.data)
     names = [n for n in ("id", "text", "tokens", "loss_mask", task.by) if n in dataset.schema.names]
-    text = f"select {', '.join(map(quoted, dict.fromkeys(names)))} from this"
+    columns = [*map(quoted, dict.fromkeys(names)), *item_host(dataset)]
+    text = f"select {', '.join(columns)} from this"
     table = dataset.sql(text + (f" where {task.where}" if task.where else "")).to_arrow_table()
     rows: list[dict[str, Any]] = table.slice(0, task.rows).to_pylist()
     return rows

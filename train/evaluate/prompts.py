@@ -16,6 +16,7 @@ from pydantic import Field
 from gristmill.errors import RecipeError
 from synth.calls import Failure, Generate, Model, Sampling
 from synth.verify import IN_SANDBOX, verifier
+from train.evaluate.results import item_host
 from train.evaluate.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def prompt_rows(
             f"{dataset.ref} has the columns {', '.join(dataset.schema.names)}: a task that asks "
             "needs rows with `prompt` (kind prompt)"
         )
-    text = f"select * from this where {where}" if where else "select * from this"
+    text = f"select {', '.join(['*', *item_host(dataset)])} from this"
+    text += f" where {where}" if where else ""
     table = dataset.sql(text).to_arrow_table()
     rows: list[dict[str, Any]] = table.slice(0, limit).to_pylist()
     if not rows:

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from gristmill.columns import HOST
+from gristmill.store import Dataset
+
 Better = Literal["lower", "higher", "neither"]
 ALL = "all"  # the source that stands for all of them together
 
@@ -50,6 +53,7 @@ class Item:
     finished: bool | None = None  # false: max_tokens cut it
     length: int | None = None
     depth: float | None = None
+    host: str | None = None  # of the page: items of one host are not independent
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,11 +98,18 @@ ITEMS = pa.schema(
         ("finished", pa.bool_()),
         ("length", pa.int64()),
         ("depth", pa.float64()),
+        ("host", pa.string()),
         ("meta", pa.string()),
     ]
 )
 COLUMNS = frozenset(SCORES.names)
+ITEM_HOST = "item_host"
 Label = str | int | float | bool
+
+
+def item_host(dataset: Dataset) -> list[str]:
+    """SQL of the host of each row, as ITEM_HOST; nothing where rows have no `url`."""
+    return [f"nullif({HOST}, '') as {ITEM_HOST}"] if "url" in dataset.schema.names else []
 
 
 def score_schema(labels: Mapping[str, Label]) -> pa.Schema:

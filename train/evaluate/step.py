@@ -28,7 +28,7 @@ MEASURE, DRAW = "measure", "draw"
 class Evaluate(Step):
     """Measure models by tasks."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     SAMPLED: ClassVar[bool] = True
 
     models: tuple[Source, ...]  # of the store, ./folders, or {hub, revision}; `model` names one

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArgu
 from transformers.integrations import get_reporting_integration_callbacks
 
 from gristmill.file_sets import BESIDE
+from gristmill.stopping import Interrupted
 from train.data.plan import PlanBatches
 from train.job import Job
 from train.kinds.stage import Stage
@@ -182,6 +183,9 @@ class Loop:
                 self._trainer.train(resume_from_checkpoint=str(found) if found else None)
         finally:
             gc.unfreeze()
+        if self.run.stopped is not None:
+            done = f"{self.run.stopped:,} of {self.run.steps:,} steps"
+            raise Interrupted(f"{self.job.step.name} after {done}, with a checkpoint")
         if self.run.conditions is not None and self.run.ended is None:
             self.notes.append(self.run.conditions.never_met(self.run.last))
 

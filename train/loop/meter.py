@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import distributed
 
+from gristmill.stopping import asked
+
 TOKENS = "tokens_read"  # of a step, on all ranks, padding among them
 BARE = "rows_without_label"  # of a mixture: read, and nothing learnt from them
+STOP = "asked_to_stop"  # ranks: here, since their sums are one message a step
 Told = Mapping[str, float | torch.Tensor]
 
 
@@ -55,15 +58,17 @@ class Meter:
         """The step's line; begins anew."""
         names = list(self._told)
         flat = [self._told[name].cpu().reshape(1) for name in names]
-        counts = torch.tensor([self._times, self._tokens, int(self._bare)], dtype=torch.float64)
-        sums = torch.cat([counts, *flat, self._by_source.flatten().cpu()])
+        counts = [self._times, self._tokens, int(self._bare), int(asked() is not None)]
+        first = torch.tensor(counts, dtype=torch.float64)
+        sums = torch.cat([first, *flat, self._by_source.flatten().cpu()])
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             sums = sums.to(device)
             distributed.all_reduce(sums)
             sums = sums.cpu()
         sums = sums.tolist()
-        times, rest = sums[0], sums[3:]
+        times, rest = sums[0], sums[len(counts) :]
         found = {TOKENS: sums[1], **({BARE: int(sums[2])} if sums[2] else {})}
+        found |= {STOP: sums[3]} if sums[3] else {}
         found |= {name: total / times for name, total in zip(names, rest, strict=False)}
         nats = rest[len(names) : len(names) + len(self.sources)]
         for name, total, count in zip(

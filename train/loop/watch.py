@@ -16,13 +16,14 @@ from torch import distributed
 from transformers import TrainerCallback
 
 from gristmill.progress import human
+from gristmill.stopping import ready
 from train.loop import checkpoints
 from train.loop.averages import Averager, Weights
 from train.loop.conditions import Conditions, Found
 from train.loop.guard import Watchdog
 from train.loop.held_out import HeldRows
 from train.loop.logs import Log
-from train.loop.meter import TOKENS
+from train.loop.meter import STOP, TOKENS
 from train.loop.places import Every
 from train.loop.speed import memory
 from train.trainer import Batches
@@ -53,6 +54,7 @@ class Run:
     start: Found = field(default_factory=dict)  # of the conditions, before the first step
     last: Found = field(default_factory=dict)
     ended: int | None = None  # the step at which all conditions held
+    stopped: int | None = None  # the step after which it was left, as it was asked to
     trainer: Any = None
 
     @property
@@ -78,6 +80,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
             run.average.begin(run.weights(), folder)
         if run.conditions is not None:
             run.start = run.conditions.begin(run.trainer.model)
+        ready()
         self._since = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -93,11 +96,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
     ) -> None:
         if logs is None or "loss" not in logs:
             return  # Trainer's sums at the end
-        run, step = self.run, state.global_step
+        run, step, asked = self.run, state.global_step, logs.pop(STOP, 0)
         line = self._line(step, logs, args.device)
         if self._look(step, line):
             control.should_training_stop = True
             control.should_save = False  # a checkpoint would be gone on from
+        elif asked and step < run.batches.steps:
+            control.should_training_stop = control.should_save = True
+            run.stopped = step
         if run.held is not None and run.held_at is not None:
             if run.held_at.passed(step) or step == run.steps:
                 model = run.trainer.model

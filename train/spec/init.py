@@ -1,6 +1,7 @@
 """Where a model begins: a checkpoint, or a configuration and a tokenizer.
 
-In: `init: models/base`, or `{config: {model_type: llama, …}, tokenizer: tok/bpe}`. Out: Init.
+In: `init: models/base`, `{hub: org/name, revision: …}`, or `{config: {model_type: llama, …},
+tokenizer: tok/bpe}`. Out: Init.
 Shown by: `gristmill plan`. Limit: a hub is asked only for an exact commit, when the stage runs.
 """
 
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from gristmill.errors import RecipeError
-from mixtures.tokens.tokenizer_sources import Source, dataset_of, files_of
+from mixtures.tokens.tokenizer_sources import Hub, Source, check_source, dataset_of, files_of
 from train.spec.base import Short
 
 
@@ -28,6 +30,19 @@ class Init(Short):
     )  # of transformers: model_type and its keys; random weights
     tokenizer: Source | None = None  # default: the checkpoint's, or the mixture's
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hub(cls, given: Any) -> Any:
+        """`{hub, revision}` alone is a checkpoint, as in other steps that name models."""
+        return {cls.SHORT: given} if isinstance(given, dict) and "hub" in given else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        forms = super().__get_pydantic_json_schema__(core, handler)["anyOf"]
+        return {"anyOf": [*forms, Hub.model_json_schema()]}
+
     @model_validator(mode="after")
     def _one(self) -> Init:
         if (self.from_ is None) == (not self.config):
@@ -41,6 +56,9 @@ class Init(Short):
             )
         if self.config and self.optimizer == "carry":
             raise RecipeError("init.optimizer is 'carry': random weights have no optimiser's state")
+        for source in (self.from_, self.tokenizer):
+            if source is not None:
+                check_source(source)
         return self
 
     def datasets(self) -> list[str]:

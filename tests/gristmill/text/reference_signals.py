@@ -27,6 +27,11 @@ _WB = (
 )  # fmt: skip
 _LETTER_OR_NUMBER = regex.compile(r"[\p{L}\p{N}]")
 _ALPHABETIC = regex.compile(r"\p{Alphabetic}")
+_UPPERCASE = regex.compile(r"\p{Uppercase}")
+_DIGIT = regex.compile(r"\p{Nd}")
+_SENTENCE_TERMINAL = regex.compile(r"\p{Sentence_Terminal}")
+_WHITE_SPACE = "".join(regex.findall(r"\p{White_Space}", "".join(map(chr, range(0x3001)))))
+_NEWLINES = {"CR", "LF", "Newline"}
 _IGNORED = {"Extend", "Format", "ZWJ"}
 _AHLETTER = {"ALetter", "Hebrew_Letter"}
 _MIDNUMLETQ = {"MidNumLet", "Single_Quote"}
@@ -46,30 +51,36 @@ def boundaries(text: str) -> list[int]:
     """Word boundaries of UAX #29, rule by rule, without WB3c."""
     kinds = [word_break(char) for char in text]
     found = [0]
-    for i in range(1, len(text)):
-        if _breaks(kinds, i):
+    around = zip(["", *kinds], kinds, kinds[1:], [*kinds[2:], ""], strict=False)
+    for i, four in enumerate(around, 1):
+        known = _breaks_amid(*four)
+        if known or (known is None and _breaks(kinds, i)):
             found.append(i)
     return [*found, len(text)] if text else []
 
 
+@cache
+def _breaks_amid(z: str, a: str, b: str, c: str) -> bool | None:
+    """The same between `a` and `b`, once for all texts; None where it takes more than these."""
+    far = {z, a, b, c} & (_IGNORED | {"Regional_Indicator"})
+    return None if far else _breaks([z, a, b, c], 2)
+
+
 def _breaks(kinds: list[str], i: int) -> bool:
-    newlines = {"CR", "LF", "Newline"}
     if kinds[i - 1] == "CR" and kinds[i] == "LF":  # WB3
         return False
-    if kinds[i - 1] in newlines or kinds[i] in newlines:  # WB3a, 3b
+    if kinds[i - 1] in _NEWLINES or kinds[i] in _NEWLINES:  # WB3a, 3b
         return True
     if kinds[i - 1] == kinds[i] == "WSegSpace":  # WB3d
         return False
     if kinds[i] in _IGNORED:  # WB4
-        return False
-    if kinds[i - 1] == kinds[i] == "ALetter":  # WB5, most pairs, early for speed
         return False
 
     def back(j: int) -> int:  # the character before j that counts, -1 for none
         j -= 1
         while j >= 0 and kinds[j] in _IGNORED:
             j -= 1
-        return -1 if j < 0 or kinds[j] in newlines else j
+        return -1 if j < 0 or kinds[j] in _NEWLINES else j
 
     def ahead(j: int) -> str:
         j += 1
@@ -146,11 +157,11 @@ _INVISIBLE = r"[\p{Default_Ignorable_Code_Point}&&[\p{Mn}\p{Cf}]]--\u200b"
 
 
 def ascii_lower(text: str) -> str:
-    return "".join(chr(ord(c) | 0x20) if "A" <= c <= "Z" else c for c in text)
+    return text.encode().lower().decode()  # bytes know no other letters
 
 
 def strip(line: str) -> str:
-    return regex.fullmatch(r"\p{White_Space}*(.*?)\p{White_Space}*", line, regex.DOTALL)[1]
+    return line.strip(_WHITE_SPACE)
 
 
 def closes(char: str) -> bool:
@@ -165,13 +176,14 @@ def is_terminal(line: str) -> bool:
 
 def sentences(line: str) -> int:
     count = begin = 0
-    for match in regex.finditer(r"\p{Sentence_Terminal}", line):
+    for match in _SENTENCE_TERMINAL.finditer(line):
         if _ends(line, match.start()):
             count += _has_letter_or_number(line[begin : match.end()])
             begin = match.end()
     return count + _has_letter_or_number(line[begin:])
 
 
+@lru_cache(maxsize=1 << 16)
 def _has_letter_or_number(text: str) -> bool:
     return _LETTER_OR_NUMBER.search(text) is not None
 
@@ -201,15 +213,14 @@ def base(text: str) -> dict[str, int]:
         begins.append(begins[-1] + len(line) + 1)
     if lines[-1] == "":  # the text is empty, or a line feed ended the last line
         lines.pop()
-    shown = [strip(line) for line in lines if strip(line)]
+    shown = [line for line in map(strip, lines) if line]
     firsts = [a for a, _ in spans]
     in_line = [bisect_left(firsts, b) - bisect_left(firsts, a) for a, b in pairwise(begins)]
     urls = regex.findall(
         r"(?:[Hh][Tt][Tt][Pp][Ss]?://|(?<![A-Za-z0-9])[Ww][Ww][Ww]\.)\P{White_Space}*", text
     )
-    lowered = [ascii_lower(word) for word in found]
-
-    letters = Counter(text)
+    lowered = [ascii_lower(line) for line in shown]
+    letters, each_word = Counter(text), Counter(found)
 
     def chars(properties: str) -> int:
         return sum(times for c, times in letters.items() if has(c, properties))
@@ -225,13 +236,15 @@ def base(text: str) -> dict[str, int]:
         "words": len(found),
         "word_chars": sum(map(len, found)),
         "longest_word": max(map(len, found), default=0),
-        "alpha_words": sum(_ALPHABETIC.search(w) is not None for w in found),
-        "stop_words": len(STOP_WORDS & set(lowered)),
-        "stop_word_occurrences": sum(w in STOP_WORDS for w in lowered),
+        "alpha_words": sum(n for w, n in each_word.items() if _ALPHABETIC.search(w)),
+        "stop_words": len(STOP_WORDS & {ascii_lower(w) for w in each_word}),
+        "stop_word_occurrences": sum(
+            n for w, n in each_word.items() if ascii_lower(w) in STOP_WORDS
+        ),
         "hash_symbols": text.count("#"),
         "ellipses": text.count("...") + text.count("…"),
         "curly_brackets": text.count("{") + text.count("}"),
-        "parentheses": sum(c in "()[]{}⟨⟩" for c in text),
+        "parentheses": sum(map(text.count, "()[]{}⟨⟩")),
         "newlines": text.count("\n"),
         "lines": len(lines),
         "nonblank_lines": len(shown),
@@ -246,16 +259,12 @@ def base(text: str) -> dict[str, int]:
         "fineweb_terminal_lines": sum(line.endswith((".", "'", '"', "!", "?")) for line in shown),
         "short_lines": sum(len(line) <= 30 for line in shown),
         "one_word_lines": sum(n == 1 for n in in_line),
-        "uppercase_lines": sum(
-            2 * sum(has(c, r"\p{Uppercase}") for c in line) > len(line) for line in shown
-        ),
+        "uppercase_lines": sum(2 * len(_UPPERCASE.findall(line)) > len(line) for line in shown),
         "numeric_lines": sum(
-            any(has(c, r"\p{Nd}") for c in line)
-            and not any(has(c, r"\p{Alphabetic}") for c in line)
-            for line in shown
+            _DIGIT.search(line) is not None and _ALPHABETIC.search(line) is None for line in shown
         ),
-        "javascript_lines": sum("javascript" in ascii_lower(line) for line in shown),
-        "policy_lines": sum(any(p in ascii_lower(line) for p in POLICY) for line in shown),
+        "javascript_lines": sum("javascript" in line for line in lowered),
+        "policy_lines": sum(any(p in line for p in POLICY) for line in lowered),
         "lorem_ipsum": ascii_lower(text).count("lorem ipsum"),
         "sentences": sum(map(sentences, lines)),
         "urls": len(urls),
@@ -286,12 +295,12 @@ def repetition(text: str) -> dict[str, int]:
             result[f"{prefix}_{name}s"] = len(some)
             result[f"{prefix}_{name}_chars"] = sum(len(x) for item in some for x in item)
     for n in range(2, 11):
-        grams = [tuple(found[i : i + n]) for i in range(len(found) - n + 1)]
+        grams = list(zip(*(found[i:] for i in range(n)), strict=False))
         times = Counter(grams)
         if n <= 4:
             most = max(times.values(), default=0)
-            longest = max((sum(map(len, g)) for g in times if times[g] == most), default=0)
-            result[f"top_{n}gram_chars"] = most * longest if most > 1 else 0
+            longest = max(sum(map(len, g)) for g in times if times[g] == most) if most > 1 else 0
+            result[f"top_{n}gram_chars"] = most * longest
         else:
             inside = {i + k for i, g in enumerate(grams) if times[g] > 1 for k in range(n)}
             result[f"duplicate_{n}gram_chars"] = sum(len(found[i]) for i in inside)

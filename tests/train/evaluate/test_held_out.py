@@ -44,7 +44,7 @@ def put_documents(store: Store) -> None:
         {
             "id": [f"d{n}" for n in range(len(TEXTS))],
             "text": TEXTS,
-            "url": [""] * len(TEXTS),
+            "url": ["https://mill.org/1", "https://Mill.org/2", "", "https://rye.org"],
             "date": [""] * len(TEXTS),
             "source": ["web", "web", "books", "books"],
         }
@@ -89,6 +89,13 @@ class _Coded:
 
 def _coded(texts: list[str]) -> list[_Coded]:
     return [_Coded(text) for text in texts]
+
+
+def test_a_document_keeps_its_host(tmp_path: Path) -> None:
+    put_documents(Store(tmp_path / "store"))
+    found = parse_task({"loss": "web/valid"}).measure(opened(tmp_path, "web/valid"))
+    hosts = {item.item: item.host for item in found.items}
+    assert hosts == {"d0": "mill.org", "d1": "mill.org", "d3": "rye.org"}  # d2 is one token
 
 
 def test_two_tokenizers_are_compared_by_the_same_bytes(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ from tests.train.loop.make_stage import (  # noqa: E402
     make_job,
     make_mixture,
 )
+from train.gang import run_gang  # noqa: E402
 from train.job import Job  # noqa: E402
-from train.launch import run_gang  # noqa: E402
 from train.loop.logs import FILE, read_lines  # noqa: E402
 from train.run import OUT, Made  # noqa: E402
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from train.evaluate.intervals import mean, share
 from train.evaluate.prompts import WritingTask, prompt_rows
-from train.evaluate.results import Item, Measured, Score
+from train.evaluate.results import ITEM_HOST, Item, Measured, Score
 from train.evaluate.spec import register_task
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class DiversityTask(WritingTask):
                     Item(
                         str(row.get("id")), repeated(one.text), "self_repetition", sample=number,
                         prompt=str(row["prompt"]), completion=one.text, tokens=len(one.tokens),
-                        finished=one.finished,
+                        finished=one.finished, host=row.get(ITEM_HOST),
                     )
                 )  # fmt: skip
         if len(rows) * self.samples > len(texts):

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from gristmill.errors import RecipeError
 from mixtures.tokens.tokenizer_sources import Source, dataset_of
 from train.evaluate.prompts import WritingTask, judged, prompt_rows
-from train.evaluate.results import Item, Measured
+from train.evaluate.results import ITEM_HOST, Item, Measured
 from train.evaluate.spec import register_task
 from train.spec.init import model_files
 
@@ -80,7 +80,7 @@ class WinRateTask(WritingTask):
                         str(row.get("id")), _won(mine[number], other[number]), "win_rate",
                         sample=number, prompt=str(row["prompt"]), completion=completion.text,
                         answer=pair[1][number].text, tokens=len(completion.tokens),
-                        finished=completion.finished,
+                        finished=completion.finished, host=row.get(ITEM_HOST),
                         meta={"mark": mine[number], "other": other[number]},
                     )
                 )  # fmt: skip
