@@ -14,7 +14,7 @@ from gristmill.errors import GristmillError, RecipeError, StoreError
 from gristmill.fs import expand
 from gristmill.step import Ahead, Step
 from gristmill.store import Store
-from pipelines.inputs import promised
+from pipelines.inputs import as_path, promised
 
 # Packages without which a step cannot start, and the extra that brings them. The others that a step
 # names count for its fingerprint, and are asked for by what uses them.
@@ -32,7 +32,8 @@ def check_ahead(step: Step, store: Store, planned: set[str], makes: Mapping[str,
             try:
                 store[ref]
             except StoreError as error:
-                raise RecipeError(f"step {step.name!r} reads {ref!r}: {error}") from None
+                told = f"step {step.name!r} reads {ref!r}: {error}{as_path(ref)}"
+                raise RecipeError(told) from None
     try:
         for pattern in step.files():
             expand(pattern)

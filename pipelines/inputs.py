@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from gristmill.errors import GristmillError, RecipeError, StoreError
 from gristmill.progress import Progress
@@ -98,9 +99,15 @@ def resolve_inputs(
             try:
                 inputs[ref] = store[ref]
             except StoreError as error:
-                fix = "; run without --only to build it" if promised(ref, planned) else ""
+                fix = "; run without --only to build it" if promised(ref, planned) else as_path(ref)
                 raise RecipeError(f"step {step.name!r} reads {ref!r}: {error}{fix}") from None
     return inputs
+
+
+def as_path(ref: str) -> str:
+    """For an error: how a folder that lies here under the name of a dataset is written; or ""."""
+    found = any((Path(ref) / file).is_file() for file in ("config.json", "tokenizer.json"))
+    return f"; a name is one of the store: for the folder {ref!r}, write './{ref}'" if found else ""
 
 
 def built(store: Store, name: str, fingerprint: str, refresh: bool = True) -> dict[str, str] | None:

@@ -180,7 +180,7 @@ def _unroll(
         if "repeat" in entry:
             loop = _loop(entry, "repeat", {"times", "as", "steps"}, path)
             times = _fill(loop.get("times"), variables, path)
-            if not isinstance(times, int) or times < 1:
+            if not isinstance(times, int) or isinstance(times, bool) or times < 1:
                 raise RecipeError(f"{path}: repeat.times is {times!r}; use a whole number above 0")
             for index in range(1, times + 1):
                 inner = {**variables, str(loop.get("as", "round")): index, "previous": index - 1}

@@ -21,6 +21,7 @@ from synth.ops import SynthOp, every
 from synth.prompt import Prompt, load_prompt
 from synth.select.keep import Pass
 from synth.select.top import Top
+from synth.source.set import Set
 from synth.templates import Template, template
 
 ADDED = {"response", "engine", "logprob", "thoughts", "parents"}  # by samples and parsers
@@ -128,6 +129,8 @@ def _wanted(op: SynthOp) -> set[str]:
         texts += [text for turn in op.messages or () for text in turn.values()]
         columns = set(op.columns) - set(SHAPES[op.kind])
         return columns.union(*(needed(template(text)) for text in texts))
+    if isinstance(op, Set):
+        return set[str]().union(*(needed(template(text)) for text in op.texts.values()))
     if isinstance(op, Pass):
         return set(op.conditions)
     by = getattr(op, "by", None) if op.NAME.startswith("select.") else None

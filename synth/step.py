@@ -147,6 +147,14 @@ class Synthesize(Step):
             )
         check_flow(self.do, self.engines, forms.schema(self.from_, None))
 
+    def check_recipe(self, ahead: Ahead) -> None:
+        if isinstance(self.from_, dict):
+            return
+        found = [ahead.dataset(ref) for ref in forms.datasets(self.from_)]
+        there = [dataset for dataset in found if dataset is not None]
+        if len(there) == len(found):
+            check_flow(self.do, self.engines, forms.schema_of_all(there))
+
     def outputs(self) -> dict[str, Output]:
         return {
             "": Output(self.emit.kind, "generated rows"),

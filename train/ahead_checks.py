@@ -14,6 +14,7 @@ from gristmill.errors import RecipeError
 from gristmill.step import Ahead
 from mixtures.tokens.tokenizer_sources import dataset_of
 from train.checks import check_kinds
+from train.data.shapes import shape_of
 from train.models.sizes import check_positions
 from train.planned import config_at, config_of, kind_of
 from train.spec import Rows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from train.step import Train
 
 MODEL = "model"  # the kind
+JUDGE = "rollout.rewards"
 _RATES = "ForSequenceClassification"  # the end of a reward model's architecture
 
 
@@ -30,9 +32,12 @@ def check_recipe(step: Train, ahead: Ahead) -> None:
     data = [step.data] if isinstance(step.data, str) else list(step.data.rows)
     kinds = {ref: kind_of(ref, ahead) for ref in data}
     check_kinds(step, {ref: kind for ref, kind in kinds.items() if kind is not None})
+    for dataset in (ahead.dataset(ref) for ref in data if isinstance(step.data, Rows)):
+        if dataset is not None:
+            shape_of(step, dataset.manifest["kind"], dataset.schema.names, dataset.ref)
     for where, ref in _models(step):
         _check_model(where, ref, kind_of(ref, ahead))
-    _check_judges(step, ahead)
+    _check_rating(step, ahead)
     _check_lengths(step, ahead)
     if isinstance(step.data, str):
         _check_tokenizers(step, step.data, ahead)
@@ -49,7 +54,7 @@ def _models(step: Train) -> Iterator[tuple[str, str]]:
     if step.optim.merge is not None:
         yield "optim.merge.base", step.optim.merge.base
     judges = step.rollout.rewards if step.rollout else ()
-    yield from (("rollout.rewards", judge.model) for judge in judges if judge.model)
+    yield from ((JUDGE, judge.model) for judge in judges if judge.model)
 
 
 def _check_model(where: str, ref: str, kind: str | None) -> None:
@@ -60,23 +65,34 @@ def _check_model(where: str, ref: str, kind: str | None) -> None:
         )
 
 
-def _check_judges(step: Train, ahead: Ahead) -> None:
-    """A reward model rates; one that writes would be given a head of random weights."""
-    for ref in (judge.model for judge in (step.rollout.rewards if step.rollout else ())):
-        if ref is not None and _rates(ref, ahead) is False:
+def _check_rating(step: Train, ahead: Ahead) -> None:
+    """A reward model rates and does not write: the other's head would be random weights."""
+    for where, ref in _models(step):
+        rates = _rates(ref, ahead)
+        if where == JUDGE and rates is False:
             raise RecipeError(
-                f"rollout.rewards names the model {ref!r}, which writes and does not rate: train "
-                "one with `use: train, kind: reward`"
+                f"{where} names the model {ref!r}, which writes and does not rate: train one with "
+                "`use: train, kind: reward`"
+            )
+        if where != JUDGE and rates and step.kind != "reward":
+            raise RecipeError(
+                f"{where} is {ref!r}, a reward model: it rates and does not write, and a stage of "
+                f"kind {step.kind!r} needs one that writes; name the model that it began with"
             )
 
 
 def _rates(ref: str, ahead: Ahead) -> bool | None:
     """Whether a model is a reward model; None where that is unknown."""
     from train.step import Train
+    from train.weights.step import Checkpoint
 
     planned = ahead.step(ref)
     if isinstance(planned, Train):
         return planned.kind == "reward"
+    if isinstance(planned, Checkpoint):
+        first = planned.op.sources()[0]
+        name = dataset_of(first)
+        return None if name is None else _rates(name, ahead)
     found = None if planned else config_at(ref, ahead)
     named = (found or {}).get("architectures")
     return None if not named else str(named[0]).endswith(_RATES)

@@ -21,6 +21,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
+from gristmill.stopping import asked
 from synth.sandbox import bubblewrap
 from synth.sandbox.available import SandboxError, available
 from synth.sandbox.descriptors import check_name, memory, pipe, write
@@ -50,7 +51,16 @@ def run(
     reason = available()
     if reason:
         raise SandboxError(reason)
-    return run_unprobed(program, stdin, files or {}, limits or Limits(), command, stop)
+    given = (program, stdin, files or {}, limits or Limits(), command, stop)
+    try:
+        outcome = run_unprobed(*given)
+    except SandboxError:
+        if asked() is None:
+            raise
+    else:
+        if asked() is None or outcome.returncode != 128 + signal.SIGTERM:
+            return outcome
+    return run_unprobed(*given)  # SIGTERM was for us all, and we finish what is under way
 
 
 def run_unprobed(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gristmill.errors import RecipeError, explain, nearest
 from gristmill.fs import expand, open_file
 from gristmill.step import StepRun
+from gristmill.store import Dataset
 from synth.source.rows import (
     EmptyRows,
     JsonRows,
@@ -64,12 +65,7 @@ def shots_of(given: From) -> Shots | None:
 def schema(given: From, run: StepRun | None) -> pa.Schema | None:
     """Columns of the source rows; None of datasets before the step runs."""
     if not isinstance(given, dict):
-        if run is None:
-            return None
-        fields: dict[str, pa.Field] = {}
-        for ref in datasets(given):
-            fields = {field.name: field for field in run.inputs[ref].schema} | fields
-        return pa.schema(list(fields.values()))
+        return None if run is None else schema_of_all([run.inputs[ref] for ref in datasets(given)])
     ((form, value),) = given.items()
     if form == "shots":
         return pa.schema([("id", pa.string()), ("examples", pa.list_(pa.struct([])))])
@@ -83,6 +79,14 @@ def schema(given: From, run: StepRun | None) -> pa.Schema | None:
         return pa.schema([("id", pa.string())])
     columns = {name: schema_of([{name: one} for one in listed]) for name, listed in value.items()}
     return pa.unify_schemas(list(columns.values()))
+
+
+def schema_of_all(given: Sequence[Dataset]) -> pa.Schema:
+    """Of all datasets; the first one's type counts."""
+    fields: dict[str, pa.Field] = {}
+    for dataset in given:
+        fields = {field.name: field for field in dataset.schema} | fields
+    return pa.schema(list(fields.values()))
 
 
 def own_rows(given: From) -> int | None:

@@ -66,7 +66,3 @@ def main() -> None:
     except KeyboardInterrupt:
         print("ended", file=sys.stderr)
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

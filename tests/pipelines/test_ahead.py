@@ -47,6 +47,18 @@ def test_a_mistake_of_a_later_step_is_told_before_the_first_runs(
         plan_recipe("r.yaml", set=setting)
 
 
+def test_a_folder_that_is_written_as_a_dataset_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qwen").mkdir()
+    (tmp_path / "qwen" / "config.json").write_text("{}")
+    step = "{name: a, use: train, kind: sft, init: qwen, data: {rows: chats}}"
+    (tmp_path / "r.yaml").write_text(f"steps: [{step}]")
+    with pytest.raises(RecipeError, match=r"for the folder 'qwen', write '\./qwen'"):
+        plan_recipe("r.yaml")
+
+
 def test_a_run_that_leaves_nothing_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,7 @@ def test_include_brings_in_steps_and_vars_that_the_recipe_may_override(tmp_path:
         ("a: [", "is not a YAML recipe"),
         ("!!python/object/apply:os.system [ls]", "is not a YAML recipe"),
         ({"steps": [{"repeat": {"times": 0, "steps": []}}]}, "repeat.times is 0"),
+        ({"steps": [{"repeat": {"times": True, "steps": []}}]}, "repeat.times is True"),
     ],
 )
 def test_errors_give_value_rule_and_fix(tmp_path: Path, document: Any, says: str) -> None:

@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 
 from gristmill.stopping import AGAIN
+from tests.pipelines.test_whole import children
 from tests.run_step import RECIPES
 
 pytestmark = pytest.mark.slow
 ROOT = RECIPES.parents[1]
+RUN = "from tests.pipelines.saving import main; main()"  # importable, so that workers can
 SAID = "stopping: save first saves what it has; once more ends it at once\n"
 
 
 def start(folder: Path, how: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.saving", str(folder), how],
+        [sys.executable, "-c", RUN, str(folder), how],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,9 +70,8 @@ def test_other_ends(how: str, code: int, said: str, tmp_path: Path) -> None:
 
 def test_a_worker_that_alone_is_asked_ends_the_run(tmp_path: Path) -> None:
     process = start(tmp_path, "saves")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGTERM)
+    (worker,) = children(process.pid)
+    os.kill(worker, signal.SIGTERM)
     assert told(process) == (143, "stopped: what there was\n")
 
 

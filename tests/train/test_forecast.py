@@ -154,6 +154,31 @@ def test_rows_adapters_teachers_and_what_is_computed_again(tmp_path: Path) -> No
     assert lora.memory.optimizer < plain.memory.optimizer / 5
 
 
+def test_samples_of_a_policy_are_counted_as_long_as_they_may_be(tmp_path: Path) -> None:
+    init = {"config": {**LLAMA, "vocab_size": 300}, "tokenizer": "./none.json"}
+    given = {"kind": "rl", "init": init, "data": {"rows": "chat", "batch": 50, "max_length": 160}}
+    rollout = {"samples": 4, "max_tokens": 60, "updates": 2}
+    found = alone(tmp_path, **given, loss={"grpo": {"beta": 0}}, rollout=rollout)
+    assert found.steps == 2 * 1000 / 50
+    assert found.tokens == 2 * 1000 * 4 * (100 + 60)
+    sizes = sizes_of({**LLAMA, "vocab_size": 300})
+    assert sizes is not None
+    # Two updates; before them a pass that writes and one that says the log-probabilities.
+    assert found.flops == pytest.approx(1000 * 4 * 160 * sizes.flops(160) * (2 + 2 / 3))
+    kept = alone(tmp_path, **given, loss={"grpo": {"beta": 0.1}}, rollout=rollout)
+    assert kept.flops == pytest.approx(1000 * 4 * 160 * sizes.flops(160) * (2 + 3 / 3))
+    assert "at most 60 tokens" in found.unknown[0]
+
+
+def test_rows_of_an_unknown_length_are_as_long_as_they_may_be(tmp_path: Path) -> None:
+    """Beside others whose length is known: a mean over both would be of neither."""
+    init = {"config": {**LLAMA, "vocab_size": 300}, "tokenizer": "./none.json"}
+    data = {"rows": ["a", "b"], "batch": 30, "max_length": 64}
+    step = Train(name="m", use="train", kind="sft", init=init, data=data)  # type: ignore[arg-type]
+    known = {"a": (100.0, 0.0), "b": (200.0, 2000.0)}
+    assert forecast(step, Ahead(Store(tmp_path), {}, {}, known)).tokens == 10 * 30 * 28
+
+
 def other_step() -> Train:
     """A stage whose model is not there: nothing is known of what follows it."""
     init = {"hub": "a/b", "revision": "0" * 40}

@@ -183,7 +183,7 @@ def test_the_first_page_leads_from_files_to_a_model(
     needs("torch", "transformers", "accelerate", "matplotlib")
     put_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    (recipe,) = blocks(FIRST, "yaml")
+    recipe = blocks(FIRST, "yaml")[0]
     Path("posttrain.yaml").write_text(recipe)
     lines = [line for text in blocks(FIRST, "sh") for line in text.splitlines()]
     assert any(
@@ -196,7 +196,7 @@ def test_the_first_page_leads_from_files_to_a_model(
         )
     assert {"models/sft", "models/dpo", "eval/answers"} <= set(made)
     asked = [shlex.split(line)[2] for line in lines if line.startswith("gristmill sql")]
-    assert len(asked) == 2 and all(Store("store").sql(query).num_rows for query in asked)
+    assert len(asked) == 2 and all(Store("store").sql(query).fetchall() for query in asked)
     seen: dict[str, Any] = {}
     (example,) = blocks(FIRST, "python")
     exec(example, seen)

@@ -58,7 +58,7 @@ def differences(found: Sequence[Comparison], control: str) -> Figure:
     figure.legend(
         handles=[
             Line2D([], [], color=_GREY, lw=4, alpha=0.5, marker="o", label="over seeds"),
-            Line2D([], [], **_ITEMS, label="over the test's items alone: another seed may differ"),
+            Line2D([], [], **_ITEMS, label="over the test's items: not the noise of training"),
         ],
         loc="outside lower center", ncols=2, fontsize=7, frameon=False,
     )  # fmt: skip

@@ -102,7 +102,7 @@ def _compare(
     from train.compare import read, report
     from train.compare.pictures import curves, differences
     from train.compare.statistics import ITEMS
-    from train.compare.verdicts import few_seeds, judged
+    from train.compare.verdicts import few_seeds, hung_on_items, judged
     from train.evaluate.pictures import save
 
     place = Store(store)
@@ -137,4 +137,5 @@ def _compare(
             "training; another seed could differ by more"
         )
     facts = {"comparisons": tested, "control": step.control, "table": report.text(found)}
-    return {"facts": facts, "notes": [*notes, *few_seeds(found, FEW), f"{about}\n{facts['table']}"]}
+    notes += [*few_seeds(found, FEW), *hung_on_items(found, step.level)]
+    return {"facts": facts, "notes": [*notes, f"{about}\n{facts['table']}"]}

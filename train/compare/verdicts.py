@@ -89,6 +89,21 @@ def _of_items(
     return over_items(sides[arm], sides[control], level, what.metric == "perplexity")
 
 
+def hung_on_items(found: Sequence[Comparison], level: float) -> list[str]:
+    """A note of verdicts over seeds that another draw of the test's items could turn."""
+    named = [
+        f"{one.arm} on {one.what.task}.{one.what.metric} of {one.what.source}"
+        for one in found
+        if one.noise == SEEDS and one.verdict != NOISE and (one.items_p or 0.0) >= 1 - level
+    ]
+    if not named:
+        return []
+    return [
+        f"beyond the noise of seeds, but within that of the test's items: {', '.join(named)}; "
+        "other items could turn these verdicts"
+    ]
+
+
 def few_seeds(found: Sequence[Comparison], few: int) -> list[str]:
     """A warning for arms of so few seeds that an interval says little."""
     fewest = {one.arm: one.n for one in found if one.n < few}

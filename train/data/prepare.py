@@ -79,7 +79,7 @@ def row_phases(step: Train, run: StepRun) -> Iterator[Phase]:
     if not any(record.value["examples"] for record in run.records(ROWS)):
         raise GristmillError(
             f"{', '.join(d.ref for d in datasets)}: no row is left to learn from; of "
-            f"{counts['in']:,}: {told(counts, said) or 'none'}"
+            f"{counts['in']:,}: {told(counts, said) or 'none'}. {_way_out(spec, counts)}"
         )
     parts = [str(record.path(FOLDER)) for record in run.records(ROWS)]
     yield Phase(JOIN, [Task(FOLDER, _join, {"parts": parts})], unit="folders")
@@ -108,6 +108,21 @@ def account(records: list[TaskRecord]) -> tuple[dict[str, Any], list[str]]:
             "to stop; let the chat template print one behind an answer"
         )
     return facts, notes
+
+
+def _way_out(spec: Rows, counts: Counter[str]) -> str:
+    """What would leave rows, by the reason that took most of them."""
+    if not counts["in"]:
+        return f"What became of its source: `gristmill funnel {spec.rows[0]}`"
+    dropped = Counter({name: n for name, n in counts.items() if name not in NOT_DROPPED})
+    ways = {
+        "too long": f"data.max_length is {spec.max_length} tokens: raise it, or `too_long: cut`",
+        "where": f"data.where is {spec.where!r}: change it, or leave it out",
+        "equal": "Both answers of each pair are the same: choose pairs that differ",
+        "no answer": "No token is an assistant's: the rows end with a user, or answers are empty",
+        "template": "Give another one: `data: {template: FILE}`",
+    }
+    return ways.get(dropped.most_common(1)[0][0], "Look at them: `gristmill sql`")
 
 
 def _counts(records: list[TaskRecord]) -> tuple[Counter[str], str]:

@@ -7,6 +7,7 @@ Limit: a row's sequences have fixed names; one that a row has not (an edited ans
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 OTHER = (
     "other"  # KTO: the same prompt with another row's answer, which tells how far the policy went
 )
+TURNS = "turns"  # of a prompt, as JSON: what a reward model reads before an answer
 Row = Mapping[str, Any]
 Made = list[tuple[list[Parts], Row]]  # examples of a row: their sequences, and their numbers
 
@@ -70,7 +72,7 @@ def _shape(step: Train, kind: str, columns: Sequence[str]) -> Shape:
     if kind == "prompt":
         known = [n for n in ("prompt", "messages", "answer", "verifier") if n in columns]
         kept = tuple(n for n in known if n != "messages")
-        return Shape(("prompt",), tuple(known), _prompt, texts=kept)
+        return Shape(("prompt",), tuple(known), _prompt, texts=(*kept, TURNS))
     if step.kind == "reward" and isinstance(loss, Attributes):
         talk = ("messages",) if "messages" in columns else ("prompt", "response")
         rated = loss.columns
@@ -119,7 +121,8 @@ def _chat(tokenizer: Any, row: Row, after: Row) -> Made:
 
 
 def _prompt(tokenizer: Any, row: Row, after: Row) -> Made:
-    return [([[(prompt_text(tokenizer, row), False)]], row)]
+    turns = json.dumps([dict(turn) for turn in turns_of(row)])
+    return [([[(prompt_text(tokenizer, row), False)]], {**row, TURNS: turns})]
 
 
 def _rated(tokenizer: Any, row: Row, after: Row) -> Made:

@@ -58,7 +58,7 @@ def heat_map(cells: Sequence[Row]) -> Figure:
 
 def dots(rows: Sequence[Row]) -> Figure:
     """A metric of models and sources, with 95% intervals."""
-    shown = rows[:MOST]
+    shown = shown_of(rows)
     models = _values(shown, "model")
     figure = Figure((7, 1.1 + 0.28 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
@@ -68,13 +68,22 @@ def dots(rows: Sequence[Row]) -> Figure:
             axes.plot([row["low"], row["high"]], [place, place], color=colour, lw=2, alpha=0.5)
         axes.plot([row["value"]], [place], "o", color=colour, ms=5)
     axes.set_yticks(range(len(shown)), [_name(row, len(models) > 1) for row in shown], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     better = rows[0]["better"]
     hint = "" if better == "neither" else f" ({better} is better)"
-    more = f", {MOST} of {len(rows)} rows" if len(rows) > MOST else ""
+    more = f", {len(shown)} of {len(rows)} rows" if len(rows) > len(shown) else ""
     axes.set_title(f"{rows[0]['task']}: {rows[0]['metric']}{hint}{more}", fontsize=9)
     return figure
+
+
+def shown_of(rows: Sequence[Row]) -> list[Row]:
+    """The first rows of each model, as many of each: no model is left out for another's sources."""
+    models = _values(rows, "model")
+    if len(rows) <= MOST:
+        return list(rows)
+    each = max(1, MOST // len(models))
+    return [r for m in models for r in [row for row in rows if row["model"] == m][:each]][:MOST]
 
 
 def save(figure: Figure, path: Path) -> None:

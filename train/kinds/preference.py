@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from transformers import TrainingArguments
-
 from gristmill.errors import RecipeError
 from train.data.reference import reference_logp
 from train.data.rows import open_rows
 from train.job import Job
 from train.kinds.kto import KtoTrainer
 from train.kinds.stage import Stage
+from train.loop.arguments import Arguments
 from train.models.open import Opened, load_folder
 from train.spec.losses.preference import Kto, Preference
 
@@ -29,7 +28,7 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     objective = loss.open()
 
     def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> KtoTrainer:
-        arguments_ = TrainingArguments(**arguments)
+        arguments_ = Arguments(**arguments)
         return KtoTrainer(args=arguments_, objective=objective, by_tokens=False, **given)
 
     return Stage(opened.model, examples, objective, trainer if isinstance(loss, Kto) else None)

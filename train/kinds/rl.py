@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationConfig, TrainingArguments
+from transformers import GenerationConfig
 
 from gristmill.errors import RecipeError
 from mixtures.tokens.chat import open_chat_tokenizer
@@ -19,6 +19,7 @@ from train.data.prepared import open_prepared
 from train.data.rows import keep_template, parts
 from train.job import Job
 from train.kinds.stage import Stage
+from train.loop.arguments import Arguments
 from train.models.open import Opened
 from train.ranks import any_rank
 from train.rl.critic import attach, detached
@@ -77,7 +78,7 @@ def open_stage(job: Job, opened: Opened) -> Stage:
 
     def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> PolicyTrainer:
         return PolicyTrainer(
-            args=TrainingArguments(**arguments),
+            args=Arguments(**arguments),
             objective=objective,
             rollouts=rollouts,
             folder=Path(job.work) / "rollouts",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainingArguments
 
 from gristmill.errors import RecipeError
 from gristmill.rng import derive_seed
@@ -22,6 +23,18 @@ from train.shared_checks import check_shared
 from train.spec import Run
 
 TENSORBOARD = "tensorboard"  # a folder of the work folder, then beside the weights
+
+
+class Arguments(TrainingArguments):  # type: ignore[misc]  # transformers is not read by mypy
+    """Of a process that has one device.
+
+    Where it sees several GPUs and is no rank, Trainer would copy the model to all of them
+    (nn.DataParallel) and take as many micro-batches at a time.
+    """
+
+    @property
+    def n_gpu(self) -> int:
+        return min(1, super().n_gpu)
 
 
 def on_cpu(job: Job) -> bool:

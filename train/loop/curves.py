@@ -40,7 +40,7 @@ def draw(lines: Sequence[dict[str, Any]], unit: str, path: Path) -> None:
     panels += [(n, title) for n, title in TOLD.items() if any(n in line for line in kept)][:4]
     rows = -(-len(panels) // 2)
     figure = Figure(figsize=(9, 3 * rows))
-    figure.subplots_adjust(0.07, 0.16 / rows, 0.98, 1 - 0.1 / rows, 0.18, 0.32)
+    figure.subplots_adjust(0.07, 0.16 / rows, 0.98, 1 - 0.17 / rows, 0.18, 0.32)
     axes = list(figure.subplots(rows, 2).flat)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)

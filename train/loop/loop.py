@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer
 from transformers.integrations import get_reporting_integration_callbacks
 
 from gristmill.file_sets import BESIDE
@@ -26,7 +26,7 @@ from train.data.plan import PlanBatches
 from train.job import Job
 from train.kinds.stage import Stage
 from train.loop import checkpoints
-from train.loop.arguments import TENSORBOARD, sharded, stage_arguments
+from train.loop.arguments import TENSORBOARD, Arguments, sharded, stage_arguments
 from train.loop.arguments import checkpoints as checkpoints_of
 from train.loop.averages import Averager, Weights, open_average
 from train.loop.conditions import Conditions
@@ -111,7 +111,7 @@ class Loop:
         if self.stage.trainer is not None:
             return self.stage.trainer(arguments, given)
         return StageTrainer(
-            args=TrainingArguments(**arguments),
+            args=Arguments(**arguments),
             objective=self._objective(),
             sources=batches.sources if isinstance(batches, PlanBatches) else (),
             by_tokens=step.kind not in BY_ROWS,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gristmill.errors import RecipeError
+from mixtures.tokens.chat import Turn
 from train.trainer import Batch
 
 
@@ -25,6 +26,7 @@ class Prompt:
     answer: str
     verifier: str
     name: str  # for people: source/id
+    turns: Sequence[Turn] = ()  # what stands before an answer; none: the text as a user's turn
 
 
 class PromptBatches:

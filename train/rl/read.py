@@ -6,6 +6,7 @@ Shown by: `python -m pytest tests/train/rl/test_read.py`. Limit: all prompts are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,11 @@ import numpy as np
 from gristmill.errors import RecipeError
 from gristmill.rng import derive_seed, permutation
 from train.data.prepared import Prepared
+from train.data.shapes import TURNS
 from train.rl.prompts import Prompt
 from train.spec import Rows
 
-_TEXTS = ("id", "prompt", "answer", "verifier")
+_TEXTS = ("id", "prompt", "answer", "verifier", TURNS)
 
 
 def read_prompts(rows: Prepared, room: int) -> tuple[list[Prompt], int]:
@@ -25,9 +27,9 @@ def read_prompts(rows: Prepared, room: int) -> tuple[list[Prompt], int]:
     found = []
     for number, row in enumerate(rows.table.select(there).to_pylist()):
         ids = rows.ids[rows.starts[number] : rows.starts[number + 1]].tolist()
-        prompt, answer, verifier = (row.get(name) or "" for name in _TEXTS[1:])
+        prompt, answer, verifier, turns = (row.get(name) or "" for name in _TEXTS[1:])
         if len(ids) <= room:
-            found.append(Prompt(ids, prompt, answer, verifier, row["id"]))
+            found.append(Prompt(ids, prompt, answer, verifier, row["id"], json.loads(turns)))
     if not found:
         raise RecipeError(
             f"none of {len(rows)} prompts has at most {room} tokens, which rollout.max_tokens "

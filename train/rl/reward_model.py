@@ -46,7 +46,8 @@ class RewardModel:
         return found
 
     def _ids(self, prompt: Prompt, text: str) -> list[int]:
-        turns = [{"role": "user", "content": prompt.text}, {"role": "assistant", "content": text}]
+        asked = prompt.turns or [{"role": "user", "content": prompt.text}]
+        turns = [*asked, {"role": "assistant", "content": text}]
         rendered = render(self._tokenizer, turns, False)
         ids: list[int] = self._tokenizer.backend_tokenizer.encode(
             rendered, add_special_tokens=False

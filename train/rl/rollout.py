@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from gristmill.errors import GristmillError
 from gristmill.rng import derive_seed
 from train.losses.policy import moments, token_logps
 from train.ranks import summed
@@ -29,6 +30,9 @@ from train.spec import Rollout
 from train.spec.losses.on_policy import OnPolicy
 from train.spec.losses.policy import Grpo, Ppo
 from train.trainer import Batch
+
+NEAR = 1e-9  # rewards that are one
+LOOKED_AT = 20  # batches at the start of a stage, which may not all have one and the same reward
 
 Reference = Callable[[Any, Batch, float], torch.Tensor]  # (policy, batch, temperature): log-probs
 
@@ -48,6 +52,7 @@ class Rollouts:
     reference: Reference | None
     made: int = 0  # batches since this process began, and those without any signal
     flat: int = 0
+    only: float | None = None  # the reward of all samples so far; None where two differed
 
     def __call__(self, policy: Any, number: int, items: Sequence[Batch], world: int) -> list[Batch]:
         """Micro-batches of this rank, one for each item."""
@@ -60,7 +65,7 @@ class Rollouts:
             prompts, written = self._write(policy, number, prompts, places)
             batches = self._batches(policy, prompts, written, counts)
         if self.rewards is not None:
-            self._judge(batches, prompts, written)
+            self._judge(number, batches, prompts, written)
         longest = self.drawing.max_tokens
         weigh(self.objective.spec, batches, longest, len(items) * world)
         log = self._log(written, batches[0]["mask"].device)
@@ -122,7 +127,11 @@ class Rollouts:
             batch["values"] = said.values
 
     def _judge(
-        self, batches: Sequence[Batch], prompts: Sequence[Prompt], written: Sequence[Written]
+        self,
+        number: int,
+        batches: Sequence[Batch],
+        prompts: Sequence[Prompt],
+        written: Sequence[Written],
     ) -> None:
         assert self.rewards is not None and not isinstance(self.objective.spec, OnPolicy)
         found = self.rewards(prompts, [self.decode(one.ids) for one in written])
@@ -132,10 +141,25 @@ class Rollouts:
         total = self.rewards.total(found)
         add_advantages(self.objective.spec, batches, total, self.spec.samples)
         log = reward_log(found, total, self.rewards.names, self.spec.samples)
-        self.made += 1
         self.flat += int(log["no_signal"] == 1)
+        self._look(number, float(log["reward"]), float(log["reward_std"]))
+        self.made += 1
         for batch in batches:
             batch |= {f"log.{name}": value.float() for name, value in log.items()}
+
+    def _look(self, number: int, mean: float, deviation: float) -> None:
+        """GristmillError where a stage has begun with batches of one reward alone: no gradient."""
+        if deviation > NEAR or (self.made and (self.only is None or abs(mean - self.only) > NEAR)):
+            self.only = None
+        elif not self.made:
+            self.only = mean
+        if self.only is not None and self.made == number == LOOKED_AT - 1:
+            raise GristmillError(
+                f"all samples of the first {LOOKED_AT} batches have the reward {mean:g}: nothing "
+                "was learnt. See whether the verifier can read what this model writes, and whether "
+                "answers end within rollout.max_tokens; easier prompts, SFT before, or a reward "
+                "with more levels give it a start"
+            )
 
     def notes(self) -> list[str]:
         """What a user should know."""

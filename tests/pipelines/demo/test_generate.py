@@ -52,11 +52,11 @@ def test_second_run_leaves_files_alone_and_sweeps_stale_ones(tmp_path: Path) -> 
     assert len(left) < len(stamps)
 
 
-def test_every_kind_and_variant_is_planted(truth: Truth) -> None:
+def test_every_kind_and_variant_is_planted(truth: Truth, tmp_path: Path) -> None:
     counts = truth.counts()
     assert set(counts) == {"unplanted", *SHARES}
     assert sum(counts.values()) == PAGES == len({r.url for r in truth.records})
-    full = generate(truth.path.parent / "full", pages=3000).records
+    full = generate(tmp_path, pages=3000).records
     assert {r.detail["form"] for r in full if r.kind == "spam"} == {
         "keywords", "repetition", "lorem", "links", "symbols", "teasers"
     }  # fmt: skip

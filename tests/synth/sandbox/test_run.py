@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.errors import RecipeError
+from gristmill.stopping import ready, stoppable
 from synth.sandbox import run
 from tests.conftest import ROOT
 from tests.synth.sandbox.here import needs_sandbox
@@ -38,6 +39,32 @@ sys.exit(3)
 def test_a_program_that_dies_of_a_signal() -> None:
     outcome = run("import os\nos.abort()\n")
     assert (outcome.signal, outcome.returncode) == ("SIGABRT", 128 + signal.SIGABRT)
+
+
+def test_a_program_that_a_request_to_stop_ends_runs_again() -> None:
+    """SIGTERM to a whole job reaches sandboxes too, and must not become the verdict."""
+
+    before = children()
+
+    def end_all() -> None:
+        while not (found := children() - before):
+            time.sleep(0.01)
+        for process in (os.getpid(), *found):
+            os.kill(process, signal.SIGTERM)
+
+    with stoppable():
+        ready()
+        thread = threading.Thread(target=end_all)
+        thread.start()
+        outcome = run("import time\ntime.sleep(1)\nprint('whole')\n")
+        thread.join()
+    assert (outcome.returncode, outcome.stdout) == (0, "whole\n")
+
+
+def children() -> set[int]:
+    """Processes that this one has started."""
+    files = Path("/proc/self/task").glob("*/children")
+    return {int(child) for file in files for child in file.read_text().split()}
 
 
 def test_output_that_is_no_text_is_replaced() -> None:

@@ -31,13 +31,16 @@ from train.evaluate.results import (  # noqa: E402
 ARMS = {"raw": 0.0, "clean": -0.2, "shuffled": 0.0}  # what each changes of a page's nats a token
 
 
-def put_evals(store: Store, seeds: int = 1, pages: int = 120, folder: str = "eval") -> list[str]:
-    """Evaluations over pages of 40 hosts, each of its own difficulty."""
+def put_evals(
+    store: Store, seeds: int = 1, pages: int = 120, folder: str = "eval", lone: bool = False
+) -> list[str]:
+    """Evaluations over pages of 40 hosts, each of its own difficulty; `lone`: one page changes."""
     random, names = np.random.default_rng(4), []
     hard, sizes = random.normal(3, 0.5, pages), random.integers(50, 500, pages)
     for arm, change in ARMS.items():
         for seed in range(seeds):
-            nats = (hard + change + random.normal(0, 0.05, pages)) * sizes
+            changed = np.where(np.arange(pages) == 0, 50 * change, 0) if lone else change
+            nats = (hard + changed + random.normal(0, 0.005 if lone else 0.05, pages)) * sizes
             items = [
                 Item(f"d{n}", float(one), "nats", tokens=int(sizes[n]), bytes=int(4 * sizes[n]),
                      host=f"{n % 40}.org")
@@ -95,6 +98,14 @@ def test_with_several_seeds_the_verdict_is_that_of_seeds(tmp_path: Path) -> None
     assert clean["low"] < clean["difference"] < clean["high"]
     assert clean["items_low"] < clean["difference"] < clean["items_high"]
     assert not any("one seed" in note for note in store["report"].build()["notes"])
+
+
+def test_a_verdict_that_hangs_on_one_host_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows = built(store, evals=put_evals(store, seeds=3, lone=True), metrics="loss")
+    clean = rows["clean", "loss"]
+    assert clean["verdict"] == "better" and clean["items_low"] < 0 < clean["items_high"]
+    assert any("clean on held_out.loss of all" in n for n in store["report"].build()["notes"])
 
 
 def test_arms_that_were_measured_on_other_items_are_not_compared(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,10 @@ def test_prompts_keep_their_texts(store: Store, tmp_path: Path) -> None:
     from mixtures.tokens.tokenizers import tokenizer_files
 
     opened = open_chat_tokenizer(tokenizer_files(store["tok/chat"]))
-    assert made.table.to_pylist() == rows
+    asked = [[{"role": "user", "content": row["prompt"]}] for row in rows]
+    found = made.table.to_pylist()
+    assert [json.loads(row.pop("turns")) for row in found] == asked
+    assert found == rows
     assert made.ids.tolist() == prompt_ids(opened, rows[0])
 
 

@@ -12,11 +12,16 @@ from tests.extras import needs
 
 needs("torch", "transformers", "accelerate")
 
+import pyarrow as pa  # noqa: E402
+
 from gristmill.errors import RecipeError  # noqa: E402
-from tests.train.rl.stages import a_stage  # noqa: E402
-from tests.train.rl.tiny_policy import prompts  # noqa: E402
+from gristmill.store import Store  # noqa: E402
+from tests.make_store import put  # noqa: E402
+from tests.train.rl.stages import PROMPTS, a_job, a_stage  # noqa: E402
+from tests.train.rl.tiny_policy import new_model, prompts, save, tokenizer  # noqa: E402
+from train.data.prepared import open_prepared  # noqa: E402
 from train.rl.prompts import PromptBatches  # noqa: E402
-from train.rl.read import order  # noqa: E402
+from train.rl.read import order, read_prompts  # noqa: E402
 from train.spec import Rows  # noqa: E402
 
 VLLM: dict[str, Any] = {"rollout": {"engine": "vllm"}}
@@ -32,6 +37,19 @@ def test_each_epoch_has_every_prompt_once_in_an_order_of_its_own() -> None:
     assert order(DATA, 7, 10) == steps != order(DATA, 8, 10)
     given = order(DATA.model_copy(update={"order": "given"}), 7, 10)
     assert given[0] == [0, 1, 2, 3] and given[2] == [8, 9, 0, 1]
+
+
+def test_what_stands_before_an_answer_is_kept_whole(tmp_path: Path) -> None:
+    """A reward model reads the turns that the policy was prompted with, a system's too."""
+    turns = [{"role": "system", "content": "7 8"}, {"role": "user", "content": "3 + 4 = ?"}]
+    save(new_model(), tmp_path / "policy")
+    store = Store(tmp_path / "store")
+    told = {"id": "a", "messages": turns, "prompt": "3 + 4 = ?", "answer": "7", "verifier": "exact"}
+    put(store, PROMPTS, {"": ("prompt", [pa.Table.from_pylist([told])])})
+    job = a_job(tmp_path, store, a_stage(tmp_path))
+    (found,), _ = read_prompts(open_prepared(str(job.rows)), 64)
+    assert found.text == "3 + 4 = ?" and found.turns == turns
+    assert found.ids == tokenizer().encode("7 8 3 + 4 = ? ").ids
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,11 +100,12 @@ def test_a_reward_model_reads_the_whole_conversation(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     for name, content in tokenizer_files().items():
         (tmp_path / name).write_bytes(content)
-    given = [a_prompt(), a_prompt()]
-    texts = ["7", "1 + 2 + 3"]
+    before = ({"role": "system", "content": "1 2"}, {"role": "user", "content": "3 + 4 = ?"})
+    given = [a_prompt(), a_prompt(), replace(a_prompt(), turns=before)]
+    texts = ["7", "1 + 2 + 3", "7"]
     found = RewardModel(tmp_path, "models/rm")(given, texts)
-    for text, value in zip(texts, found, strict=True):
-        ids = tokenizer().encode(f"3 + 4 = ? {text}<|end|>").ids
+    for text, value, start in zip(texts, found, ("", "", "1 2 "), strict=True):
+        ids = tokenizer().encode(f"{start}3 + 4 = ? {text}<|end|>").ids
         with torch.no_grad():
             state = model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
             wanted = float(model.score(state))

@@ -15,7 +15,7 @@ import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from transformers import LlamaForCausalLM  # noqa: E402
 
-from gristmill.errors import RecipeError  # noqa: E402
+from gristmill.errors import GristmillError, RecipeError  # noqa: E402
 from synth.verify import VERIFIERS  # noqa: E402
 from tests.train.rl.stages import (  # noqa: E402
     a_stage,
@@ -112,6 +112,33 @@ def test_batches_without_a_signal_are_told(tmp_path: Path, monkeypatch: pytest.M
     assert any("in 4 of 4 batches all samples" in note for note in made.notes)
     start = load_file(tmp_path / "policy" / "model.safetensors")
     assert all(torch.equal(tensor, start[name]) for name, tensor in weights(made).items())
+
+
+def test_a_stage_that_begins_with_one_reward_alone_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of no gradient would follow; one sample with another reward, and it goes on."""
+    asked: list[str] = []
+
+    def never(text: str, *_: object) -> float:
+        asked.append(text)
+        return 0.0
+
+    def once(text: str, *_: object) -> float:
+        return float(never(text) or len(asked) == 9)
+
+    monkeypatch.setitem(VERIFIERS, "never", never)
+    monkeypatch.setitem(VERIFIERS, "once", once)
+    small = {"data": {"batch": 2, "epochs": 1}, "run": {"save_every": 0.25}}
+    rollout = {"samples": 2, "max_tokens": 1}
+    step = stage(tmp_path, rollout={**rollout, "rewards": [{"verifier": "never"}]}, **small)
+    store = a_store(tmp_path, 44)
+    with pytest.raises(GristmillError, match="all samples of the first 20 batches"):
+        trained(tmp_path, store, step)
+    assert len(asked) == 20 * 4
+    asked.clear()
+    step = stage(tmp_path, rollout={**rollout, "rewards": [{"verifier": "once"}]}, **small)
+    assert "in 21 of 22 batches" in trained(tmp_path, store, step, "once").notes[-1]
 
 
 @pytest.mark.parametrize("how", ["zero", "mask"])
