@@ -120,7 +120,8 @@ class LocalExecutor:
                     continue
                 told = True
                 stop.set()
-                shown.note(f"stopping: {phase.name} first saves what it has; once more ends it at once")
+                first = f"{phase.name} first saves what it has"
+                shown.note(f"stopping: {first}; once more ends it at once")
                 for process in self._started:
                     assert process.stdin is not None
                     with contextlib.suppress(OSError):  # it has gone

@@ -83,13 +83,13 @@ def threshold(
 
     def hashes() -> Iterable[U64]:
         for scores, ids in shards:
-            yield _hashes(ids.filter(_at(scores, rank, lowest)))
+            yield id_hashes(ids.filter(_at(scores, rank, lowest)))
 
     last, before = kth(hashes, ties)
     same: list[str] = []  # ids of one hash: one, but for 2^-64
     for scores, ids in shards:
         equal = ids.filter(_at(scores, rank, lowest))
-        same += equal.filter(pa.array(_hashes(equal) == last)).to_pylist()
+        same += equal.filter(pa.array(id_hashes(equal) == last)).to_pylist()
     name = sorted(same)[ties - before - 1]
     return Cut(score_of(rank, lowest), (int(last), name), wanted, lowest)
 
@@ -101,7 +101,7 @@ def chosen(scores: F64, ids: pa.Array, cut: Cut) -> npt.NDArray[np.bool_]:
     mask = valid & (ranked(scores, cut.lowest) < rank)
     ties = np.flatnonzero(valid & (ranked(scores, cut.lowest) == rank))
     equal = ids.take(pa.array(ties))
-    hashes, (last, name) = _hashes(equal), cut.last
+    hashes, (last, name) = id_hashes(equal), cut.last
     mask[ties] = hashes < np.uint64(last)
     for at in np.flatnonzero(hashes == np.uint64(last)).tolist():
         mask[ties[at]] = equal[at].as_py() <= name
@@ -150,7 +150,8 @@ def _at(scores: F64, rank: np.uint64, lowest: bool) -> pa.Array:
     return pa.array(~np.isnan(scores) & (ranked(scores, lowest) == rank))
 
 
-def _hashes(ids: pa.Array) -> U64:
+def id_hashes(ids: pa.Array) -> U64:
+    """What decides between equal scores."""
     # here: what compiles it is a third of a start-up, and few flows cut
     from gristmill.text.fingerprints import text_fingerprints
 

@@ -87,7 +87,7 @@ def test_bounded_memory_gives_the_same_cut(
 
 
 def test_ids_of_one_hash_are_told_apart_by_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(top, "text_fingerprints", lambda ids: np.zeros((len(ids), 2), np.uint64))
+    monkeypatch.setattr(top, "id_hashes", lambda ids: np.zeros(len(ids), np.uint64))
     shards = in_shards(np.ones(10), [4])
     assert taken(shards, threshold(shards, count=3)).tolist() == [True] * 3 + [False] * 7
 

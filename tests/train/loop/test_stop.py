@@ -19,6 +19,7 @@ needs("torch", "transformers", "accelerate")
 
 from gristmill.store import Store  # noqa: E402
 from tests.train.loop.make_stage import (  # noqa: E402
+    LLAMA,
     ROOT,
     finish,
     finish_apart,
@@ -35,7 +36,8 @@ pytestmark = pytest.mark.slow
 PLAIN: dict[str, Any] = {"guard": {"spike": 50.0}, "run": {"micro_batch": 4, "save_every": 1.0}}
 AVERAGED = {**PLAIN, "average": {"kind": "uniform", "last": 4, "every": 0.15}}
 
-SLOW = {**PLAIN, "run": {**PLAIN["run"], "micro_batch": 1}}
+WIDE = {**LLAMA, "hidden_size": 192, "intermediate_size": 384, "num_hidden_layers": 4}
+SLOW = {**PLAIN, "init": {"config": WIDE}, "run": {**PLAIN["run"], "micro_batch": 1}}
 DRIVE = """
 import pickle, sys
 from pathlib import Path
@@ -138,9 +140,10 @@ def steps_done(store: Store) -> int:
 
 def test_ranks_stop_at_one_step(store: Store, tmp_path: Path) -> None:
     """Whoever is asked: a rank that is not the first, the process that started them."""
-    alone = stage(store, tmp_path / "alone")
+    slow = {"init": {"config": {**WIDE, "attention_dropout": 0.0}}, "run": SLOW["run"]}
+    alone = stage(store, tmp_path / "alone", **slow)
     finish(alone)
-    job = stage(store, tmp_path / "gang", 2, run={"save_every": 1.0})
+    job = stage(store, tmp_path / "gang", 2, **slow)
     work = Path(job.work)
     for who in ("rank", "driver"):
         before = len(read_lines(work / FILE))
@@ -151,7 +154,7 @@ def test_ranks_stop_at_one_step(store: Store, tmp_path: Path) -> None:
         assert driver.wait() == 128 + signal.SIGTERM
         assert newest(work) == len(read_lines(work / FILE)) > before
         assert not ranks_of(work)
-    rest = stage(store, work)
+    rest = stage(store, work, **slow)
     finish(rest)
     assert_same(alone, rest)
 
