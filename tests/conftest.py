@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ os.environ["PYTHONPATH"] = str(ROOT)  # worker processes find tests.toy_steps
 # Threads of torch that wait spin, and take the cores of the tests and workers beside them: a flow
 # over a model took five times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# `make test &` ignores Ctrl-C, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

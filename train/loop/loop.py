@@ -241,6 +241,7 @@ class Loop:
             batches.unit: batches.before(run.steps),
             "parameters": self.stage.model.num_parameters(),
             "loss": lines[-1]["loss"] if lines else None,
+            **({"reward": lines[-1]["reward"]} if lines and "reward" in lines[-1] else {}),
             **facts,
         }
 

@@ -164,4 +164,5 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not read 
         if now - self._said < SAID:
             return
         self._said = now
-        run.say(f"loss {line['loss']:.4g} · {human(line['tokens_per_second'])} tokens/s")
+        name = "reward" if "reward" in line else "loss"  # the loss of rl is 0 but for its slope
+        run.say(f"{name} {line[name]:.4g} · {human(line['tokens_per_second'])} tokens/s")
