@@ -82,6 +82,7 @@ def check_names(ops: Sequence[SynthOp], known: set[str]) -> bool:
                     f"earlier op has{nearest(name, known)}"
                 )
         if op.inner():
+            known |= set(op.fields())  # a loop's counter
             for inner in every(op.inner()):  # from its second round on a body sees its own fields
                 known |= _given(inner)
             until = getattr(op, "until", None)

@@ -62,7 +62,7 @@ def test_a_chat_of_each_form_has_one_id_and_the_note_says_what_was_read(tmp_path
 
 @pytest.mark.parametrize("kind", ["chat", "preference", "prompt"])
 def test_each_line_that_the_docs_show_is_a_row_of_its_kind(kind: str, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "train" / "README.md").read_text()
+    text = (ROOT / "docs" / "train" / "data.md").read_text()
     shown = re.search(rf"`--kind {kind}`, for .*?```json\n(.*?)```", text, re.DOTALL)
     assert shown
     for number, line in enumerate(shown[1].splitlines()):

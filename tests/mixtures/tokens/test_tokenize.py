@@ -287,7 +287,9 @@ def test_other_datasets_and_branches_are_no_tokenizers(store: Store) -> None:
         run_step(asked(tokenizer="web/clean"), store, executor=InProcess())
     with pytest.raises(StoreError, match="no dataset 'tok/bpe'"):
         run_step(asked(tokenizer="tok/bpe"), store, executor=InProcess())
-    with pytest.raises(RecipeError, match="revision 'main': name the commit by its 40 hex digits"):
+    with pytest.raises(
+        RecipeError, match="revision is 'main'; name the commit by its 40 hex digits"
+    ):
         asked(tokenizer={"hub": "org/name", "revision": "main"}).check()
 
 
