@@ -59,3 +59,10 @@ def test_a_file_is_one_idea() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350
     }
     assert not long
+
+
+def test_a_test_file_has_a_name_of_its_own() -> None:
+    """pytest takes two files of one name in plain folders for one, and collects neither."""
+    plain = [p for p in (ROOT / "tests").rglob("*.py") if not (p.parent / "__init__.py").exists()]
+    names = [path.name for path in plain if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
