@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench.sides.train_stage import SPEC, opened
+from bench.sides.train_stage import SPEC, learner, opened
 from bench.worker import Job
 
 
@@ -31,16 +31,8 @@ def open_bare(
     """AdamW, a schedule, clipping and accumulation, over random tokens; model and loss compiled."""
     import torch
     from torch.nn import functional
-    from torch.optim.lr_scheduler import LambdaLR
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).train().to(device)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=SPEC["lr"], betas=(0.9, 0.95), fused=True)
-    schedule = LambdaLR(optimizer, lambda step: 1 - step / 1e6)
+    model, optimizer, schedule = learner(config, device)
 
     @torch.compile
     def loss_of(tokens: torch.Tensor) -> torch.Tensor:

@@ -21,21 +21,28 @@ class Reached(Exception):
     """The first micro-batch has come to the loss."""
 
 
-def open_bare(config: dict[str, Any], seq: int, batch: int, steps: int) -> Job:
-    """AdamW, a schedule, clipping: what a stage does to its weights, and nothing else."""
+def learner(config: dict[str, Any], device: str = "cpu") -> tuple[Any, Any, Any]:
+    """A model, AdamW and a schedule: what a stage does to its weights, and nothing else."""
     import torch
-    from torch.nn import functional
     from torch.optim.lr_scheduler import LambdaLR
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).train()
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).train().to(device)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=SPEC["lr"], betas=(0.9, 0.95), fused=True)
-    schedule = LambdaLR(optimizer, lambda step: 1 - step / 1e6)
+    return model, optimizer, LambdaLR(optimizer, lambda step: 1 - step / 1e6)
+
+
+def open_bare(config: dict[str, Any], seq: int, batch: int, steps: int) -> Job:
+    """Steps over random tokens."""
+    import torch
+    from torch.nn import functional
+
+    torch.set_num_threads(1)
+    model, optimizer, schedule = learner(config)
 
     def run() -> dict[str, Any]:
         for _ in range(steps):

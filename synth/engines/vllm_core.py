@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gristmill.errors import RecipeError, nearest
-from synth.engines.vllm_environment import loading, no_hub
+from synth.engines.vllm_environment import loading
 
 # Ends the processes that it is told of when our end of its pipe closes, whatever closed it: vLLM's
 # core would outlive a parent that was killed with -9, and keep its memory. A pidfd names a
@@ -100,7 +100,7 @@ class Core:
         self.own_process = own_process
         self._warden = _Warden() if own_process else None
         try:
-            with loading(own_process), no_hub(), self._watched():
+            with loading(own_process), self._watched():
                 self.engine: Any = LLMEngine.from_engine_args(
                     EngineArgs(**arguments), enable_multiprocessing=own_process
                 )

@@ -23,17 +23,21 @@ def quiet() -> None:
 def loading(own_process: bool) -> Iterator[None]:
     """What vLLM reads from the environment while it loads, given back afterwards.
 
-    Our workers run with OMP_NUM_THREADS=1; the model may use all cores that we may.
+    Our workers run with OMP_NUM_THREADS=1; the model may use all cores that we may. No hub is
+    asked, by this process or one that it starts; a later step's tokenizer is fetched as ever.
     """
     import torch
+    from huggingface_hub import constants  # reads the environment as it is imported: before us
 
     cores = len(os.sched_getaffinity(0))
     wanted = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if own_process else "0",
         "OMP_NUM_THREADS": str(cores),
+        "HF_HUB_OFFLINE": "1",
     }
     before = {name: os.environ.get(name) for name in [*wanted, "LD_PRELOAD"]}
     threads, set_threads = torch.get_num_threads(), torch.set_num_threads
+    offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     os.environ.update(wanted)
     if not own_process:
         torch.set_num_threads(cores)
@@ -43,26 +47,9 @@ def loading(own_process: bool) -> Iterator[None]:
         torch.set_num_threads = set_threads  # vLLM's CPU worker replaces it by one that only warns
         if own_process:
             torch.set_num_threads(threads)
+        constants.HF_HUB_OFFLINE = offline
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextlib.contextmanager
-def no_hub() -> Iterator[None]:
-    """No hub is asked while a model loads, by this process or one that it starts; a later step's
-    tokenizer of a hub is fetched as ever."""
-    from huggingface_hub import constants
-
-    told, offline = os.environ.get("HF_HUB_OFFLINE"), constants.HF_HUB_OFFLINE
-    os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE = "1", True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = offline
-        if told is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = told

@@ -46,12 +46,19 @@ Parts = Mapping[Key, Part]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`.samples` of evaluations, each read once."""
+    """`.samples` of evaluations: each is read once, and each metric's parts are made once."""
 
     tables: dict[str, pa.Table | None] = field(default_factory=dict)
+    made: dict[tuple[str, str, Metric], Parts | None] = field(default_factory=dict)
 
     def parts(self, dataset: Dataset, model: str, what: Metric, value: float) -> Parts | None:
         """None where the evaluation does not keep what makes up the value."""
+        key = dataset.ref, model, what  # the control's are asked for by every arm
+        if key not in self.made:
+            self.made[key] = self._parts(dataset, model, what, value)
+        return self.made[key]
+
+    def _parts(self, dataset: Dataset, model: str, what: Metric, value: float) -> Parts | None:
         table = self._samples(dataset)
         if table is None:
             return None

@@ -11,7 +11,6 @@ from train.data.rows import open_rows
 from train.job import Job
 from train.kinds.kto import KtoTrainer
 from train.kinds.stage import Stage
-from train.loop.arguments import Arguments
 from train.models.open import Opened, load_folder
 from train.spec.losses.preference import Kto, Preference
 
@@ -27,9 +26,8 @@ def open_stage(job: Job, opened: Opened) -> Stage:
         gc.collect()
     objective = loss.open()
 
-    def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> KtoTrainer:
-        arguments_ = Arguments(**arguments)
-        return KtoTrainer(args=arguments_, objective=objective, by_tokens=False, **given)
+    def trainer(given: dict[str, Any]) -> KtoTrainer:
+        return KtoTrainer(objective=objective, by_tokens=False, **given)
 
     return Stage(opened.model, examples, objective, trainer if isinstance(loss, Kto) else None)
 

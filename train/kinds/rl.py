@@ -19,7 +19,6 @@ from train.data.prepared import open_prepared
 from train.data.rows import keep_template, parts
 from train.job import Job
 from train.kinds.stage import Stage
-from train.loop.arguments import Arguments
 from train.models.open import Opened
 from train.ranks import any_rank
 from train.rl.critic import attach, detached
@@ -76,9 +75,8 @@ def open_stage(job: Job, opened: Opened) -> Stage:
     per_step = parts(step.data.batch, step.run.micro_batch, step.run.ranks)
     batches = PromptBatches(prompts, rows, per_step, rollout.updates)
 
-    def trainer(arguments: dict[str, Any], given: dict[str, Any]) -> PolicyTrainer:
+    def trainer(given: dict[str, Any]) -> PolicyTrainer:
         return PolicyTrainer(
-            args=Arguments(**arguments),
             objective=objective,
             rollouts=rollouts,
             folder=Path(job.work) / "rollouts",

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class Stage:
     """A model, its micro-batches and its loss.
 
-    `trainer` makes another trainer than StageTrainer (rl's): called with the arguments of
-    TrainingArguments and of Trainer that train.loop settles. `notes`: what to say at the end.
+    `trainer` makes another trainer than StageTrainer (rl's): called with the keyword arguments of
+    Trainer that train.loop settles. `notes`: what to say at the end.
     """
 
     model: PreTrainedModel
     batches: Batches
     objective: Objective | None = None
-    trainer: Callable[[dict[str, Any], dict[str, Any]], Trainer] | None = None
+    trainer: Callable[[dict[str, Any]], Trainer] | None = None
     notes: Callable[[], list[str]] = list

@@ -1,6 +1,6 @@
 """What transformers.TrainingArguments are told.
 
-In: a job and its stage. Out: keyword arguments. Shown by: any `use: train`.
+In: a job and its stage. Out: Arguments. Shown by: any `use: train`.
 Limit: ranks share the weights on GPUs unless `run.shard` says otherwise; on a CPU, if it does.
 """
 
@@ -53,7 +53,7 @@ def sharded(job: Job) -> bool:
     return not on_cpu(job) if run.shard is None else run.shard
 
 
-def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
+def stage_arguments(job: Job, stage: Stage) -> Arguments:
     """Those that follow from the recipe; the rest are Trainer's own."""
     step, run = job.step, job.step.run
     for name in run.log_to:
@@ -66,7 +66,7 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
     shards = sharded(job)
     if shards:
         check_shared(step)
-    return {
+    given = {
         **TRAINER,
         "output_dir": str(checkpoints(job)),
         "per_device_train_batch_size": 1,
@@ -95,6 +95,7 @@ def stage_arguments(job: Job, stage: Stage) -> dict[str, Any]:
         "fsdp": shards or None,
         "fsdp_config": _sharing(run) if shards else None,
     }
+    return Arguments(**given)
 
 
 def _sharing(run: Run) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from train.data.plan import PlanBatches
 from train.job import Job
 from train.kinds.stage import Stage
 from train.loop import checkpoints
-from train.loop.arguments import TENSORBOARD, Arguments, sharded, stage_arguments
+from train.loop.arguments import TENSORBOARD, sharded, stage_arguments
 from train.loop.arguments import checkpoints as checkpoints_of
 from train.loop.averages import Averager, Weights, open_average
 from train.loop.conditions import Conditions
@@ -70,8 +70,7 @@ class Loop:
         settings = f" (optim.lr {step.optim.lr:g}, clip {step.optim.clip:g}, {step.model.dtype})"
         self._watchdog = Watchdog(step.guard, batches.named, settings)
         self._optimizer = self._open_optimizer()
-        arguments = stage_arguments(job, stage)
-        self._trainer = self._make(arguments)
+        self._trainer = self._make()
         self.first_rank = self._trainer.is_world_process_zero()
         self.run = self._watch(advance, say)
         for callback in weight_callbacks(job, stage.model):  # before Watch sees the weights
@@ -92,7 +91,7 @@ class Loop:
             carry_state(optimizer, spec.name, folder, str(init.from_))
         return optimizer
 
-    def _make(self, arguments: dict[str, Any]) -> Trainer:
+    def _make(self) -> Trainer:
         batches, step = self.stage.batches, self.job.step
         rate = curve(step.schedule, batches.before(batches.steps))
 
@@ -102,6 +101,7 @@ class Loop:
             return rate((batches.before(number) + batches.before(number + 1)) / 2)
 
         given: dict[str, Any] = {
+            "args": stage_arguments(self.job, self.stage),
             "model": self.stage.model,
             "train_dataset": batches,
             "data_collator": _only,
@@ -109,9 +109,8 @@ class Loop:
             "watchdog": self._watchdog,
         }
         if self.stage.trainer is not None:
-            return self.stage.trainer(arguments, given)
+            return self.stage.trainer(given)
         return StageTrainer(
-            args=Arguments(**arguments),
             objective=self._objective(),
             sources=batches.sources if isinstance(batches, PlanBatches) else (),
             by_tokens=step.kind not in BY_ROWS,
